@@ -1,4 +1,14 @@
 //! The parts of `zk-hosts`, open to its tests, fuzz targets and examples. No public API: any of it may change at any time.
 
+#![warn(clippy::unwrap_used)]
+
+pub mod cli;
+pub mod console;
+pub mod credentials;
+pub mod failure;
 pub mod hosts;
+pub mod hostsfile;
 pub mod registry;
+pub mod splay;
+pub mod store;
+pub mod sync;

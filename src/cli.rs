@@ -1,0 +1,175 @@
+//! The command line: clap types only.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::hosts::Prefix;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(version, about = "Keeps the names of a ZooKeeper ensemble in the hosts file in step with a registry in S3", subcommand_required = true, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fetch the registry and patch the hosts file: one pass, made for a crontab
+    #[command(after_help = EXIT_CODES)]
+    Sync(Sync),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   in step, nothing changed
+  2   the hosts file was changed (--dry-run: would be); see --changed-exit-code
+  64  wrong usage
+  65  the registry's content was refused
+  66  the registry does not exist
+  69  the registry could not be had in time; the next pass tries again
+  74  the hosts file could not be read or written
+  75  try again: the lock is held, or another program keeps on writing the file
+  77  not allowed
+  78  configuration: credentials, region, endpoint, CA file
+
+An option's environment variable counts where the option is not given; an empty one counts as not set.";
+
+const REGISTRY: &str = "Where the registry is: s3://bucket/key, https://... (a presigned or public URL, read only), \
+file:///path, or @PATH to read one of these from a file";
+
+/// What each command takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Where the registry is.
+    // Not parsed here: clap prints the values that it refuses, and this one may be a secret.
+    #[arg(long, value_name = "URL", env = "ZK_HOSTS_REGISTRY", help = REGISTRY)]
+    pub registry: String,
+
+    /// The owned names are NAME and a number from 1 to 99999
+    #[arg(long, value_name = "NAME", env = "ZK_HOSTS_PREFIX", default_value = "zoov", value_parser = Prefix::parse)]
+    pub prefix: Prefix,
+
+    /// Bound on all network work of the call, retries included (500ms, 20s, 2m)
+    #[arg(long, value_name = "DUR", env = "ZK_HOSTS_TIMEOUT", default_value = "20s", value_parser = timeout)]
+    pub timeout: Duration,
+
+    /// Trust the authorities in this file in place of the built-in ones
+    /// [else: AWS_CA_BUNDLE, SSL_CERT_FILE]
+    #[arg(long, value_name = "PEM", env = "ZK_HOSTS_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Take loopback addresses from the registry: for a test bench
+    #[arg(long)]
+    pub allow_loopback: bool,
+
+    /// Say on stderr what is done
+    #[arg(short)]
+    pub verbose: bool,
+
+    /// Print nothing but errors
+    #[arg(short, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// `zk-hosts sync`
+#[derive(Debug, Args)]
+pub struct Sync {
+    /// What each command takes.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// The hosts file; a symbolic link is followed
+    #[arg(long, value_name = "PATH", env = "ZK_HOSTS_HOSTS_FILE", default_value = "/etc/hosts")]
+    pub hosts_file: PathBuf,
+
+    /// Print what would change as a unified diff, and change nothing; needs no root
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Remove owned names that the registry does not have (1, 0, true, false, yes, no in the environment)
+    #[arg(long, env = "ZK_HOSTS_PRUNE", value_parser = BoolishValueParser::new())]
+    pub prune: bool,
+
+    /// Wait up to this long before the pass: always the same on one host, another on the next
+    #[arg(long, value_name = "DUR", env = "ZK_HOSTS_SPLAY", default_value = "0", value_parser = duration)]
+    pub splay: Duration,
+
+    /// How long to wait for another pass that holds the lock
+    #[arg(long, value_name = "DUR", env = "ZK_HOSTS_LOCK_TIMEOUT", default_value = "5s", value_parser = duration)]
+    pub lock_timeout: Duration,
+
+    /// Exit with N, 0 to 63, where the hosts file was changed
+    #[arg(long, value_name = "N", env = "ZK_HOSTS_CHANGED_EXIT_CODE", default_value = "2",
+        value_parser = clap::value_parser!(u8).range(0..=63))]
+    pub changed_exit_code: u8,
+}
+
+/// Reads the command line and the environment.
+///
+/// # Errors
+/// clap's own, help and version among them.
+pub fn parse() -> Result<Cli, clap::Error> {
+    let command = Cli::command().mut_subcommands(|command| {
+        command.mut_args(|arg| {
+            let arg = arg.hide_env_values(true);
+            let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+            if is_empty { arg.env(None) } else { arg }
+        })
+    });
+    Cli::from_arg_matches(&command.try_get_matches()?)
+}
+
+/// Reads `500ms`, `20s`, `2m` or `0`: a day at most.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "" if number == "0" => 1,
+        _ => return Err("give a whole number and ms, s or m, such as 500ms, 20s or 2m".to_owned()),
+    };
+    let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    match millis {
+        Some(millis) if millis <= 86_400_000 => Ok(Duration::from_millis(millis)),
+        _ => Err("a number of a day (1440m) at most is needed".to_owned()),
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it must be longer than 0".to_owned()),
+        timeout => Ok(timeout),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        for (text, millis) in
+            [("0", 0), ("0s", 0), ("500ms", 500), ("20s", 20_000), ("2m", 120_000), ("1440m", 86_400_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for refused in ["", "5", "s", "-1s", "1.5s", "1 s", "1h", "1S", "+1s", "1441m", "99999999999999999999s", "１s"]
+        {
+            assert!(duration(refused).is_err(), "{refused}");
+        }
+        assert!(timeout("0").is_err() && timeout("1ms").is_ok());
+    }
+}

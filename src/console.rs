@@ -1,0 +1,88 @@
+//! What a call prints: results on stdout, the rest on stderr. A closed stream is no error.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// Where a call prints, and how much.
+#[derive(Clone, Copy, Debug)]
+pub struct Console {
+    /// `-v`
+    pub verbose: bool,
+    /// `-q`
+    pub quiet: bool,
+}
+
+impl Console {
+    /// Prints a result on stdout, unless `-q` was given.
+    pub fn result(self, text: &[u8]) {
+        if !self.quiet {
+            let mut out = std::io::stdout().lock();
+            let _ = out.write_all(text).and_then(|()| out.flush());
+        }
+    }
+
+    /// Prints a line on stderr if `-v` was given.
+    pub fn note(self, line: impl Display) {
+        if self.verbose {
+            stderr(&line.to_string());
+        }
+    }
+
+    /// Prints a warning on stderr, unless `-q` was given.
+    pub fn warn(self, line: impl Display) {
+        if !self.quiet {
+            stderr(&format!("warning: {line}"));
+        }
+    }
+}
+
+/// Prints an error, in one line.
+pub fn error(error: &anyhow::Error) {
+    stderr(&format!("{error:#}"));
+}
+
+fn stderr(line: &str) {
+    let line: String =
+        line.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect();
+    let _ = writeln!(std::io::stderr(), "zk-hosts: {}", redacted(&line));
+}
+
+/// The text without what URLs in it may hide: user, password and query. The last of several guards, not the only one.
+#[must_use]
+pub fn redacted(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (head, url) = rest.split_at(at + 3);
+        out.push_str(head);
+        let end = url.find(|c: char| c.is_whitespace() || "'\"".contains(c)).unwrap_or(url.len());
+        let (url, tail) = url.split_at(end);
+        let (place, query) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+        let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+        out.push_str(authority.rsplit('@').next().unwrap_or_default());
+        out.push_str(path);
+        out.push_str(if query.is_empty() { "" } else { "?..." });
+        rest = tail;
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redacted;
+
+    #[test]
+    fn urls_lose_their_secrets() {
+        let table = [
+            ("no url", "no url"),
+            ("https://h/k", "https://h/k"),
+            ("a 'https://h/k?X-Amz-Signature=s' b", "a 'https://h/k?...' b"),
+            ("https://user:pass@h:8443/k?x https://b/c#d.", "https://h:8443/k?... https://b/c?..."),
+            ("http://u:p@h", "http://h"),
+            ("s3://bucket/key: denied", "s3://bucket/key: denied"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(redacted(text), expected);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! AWS's two files: `~/.aws/config` says `[profile NAME]`, `~/.aws/credentials` says `[NAME]`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use rusty_s3::Credentials;
+
+use super::complete;
+use crate::failure::Failure;
+use crate::store::environment;
+
+/// Ways to credentials that are not in the files themselves.
+const OTHER_WAYS: [&str; 5] =
+    ["credential_process", "role_arn", "sso_session", "sso_start_url", "web_identity_token_file"];
+
+/// The settings of the profile that this call uses.
+pub struct Profile {
+    name: String,
+    /// Its section of the config file.
+    config: Section,
+    /// Its section of the credentials file, whose keys win as a whole.
+    credentials: Section,
+    /// The section `[services ...]` that it names.
+    services: Section,
+}
+
+/// Keys and values. The indented lines under `s3 =` are keys such as `s3.endpoint_url`.
+type Section = BTreeMap<String, String>;
+
+impl Profile {
+    /// Loads `AWS_PROFILE`, else the profile `default`, from `AWS_CONFIG_FILE` and `AWS_SHARED_CREDENTIALS_FILE`, else
+    /// from the home directory. A file that does not exist is an empty one.
+    ///
+    /// # Errors
+    /// 78 where a file cannot be read, or where `AWS_PROFILE` names a profile that is in neither.
+    pub fn load() -> Result<Self> {
+        let config = read("AWS_CONFIG_FILE", "config")?;
+        let credentials = read("AWS_SHARED_CREDENTIALS_FILE", "credentials")?;
+        let named = environment("AWS_PROFILE");
+        Self::from_files(named.as_deref(), &config, &credentials).ok_or_else(|| {
+            let name = named.unwrap_or_default();
+            Failure::BadCredentials.because(format!("AWS_PROFILE: the profile {name:?} is in neither of AWS's files"))
+        })
+    }
+
+    fn from_files(named: Option<&str>, config: &str, credentials: &str) -> Option<Self> {
+        let (mut config, mut credentials) = (sections(config), sections(credentials));
+        let name = named.unwrap_or("default");
+        let own = config.remove(&format!("profile {name}"));
+        let own = own.or_else(|| if name == "default" { config.remove(name) } else { None });
+        let keys = credentials.remove(name);
+        if named.is_some() && own.is_none() && keys.is_none() {
+            return None;
+        }
+        let own = own.unwrap_or_default();
+        let services = own.get("services").and_then(|services| config.remove(&format!("services {services}")));
+        Some(Self {
+            name: name.to_owned(),
+            config: own,
+            credentials: keys.unwrap_or_default(),
+            services: services.unwrap_or_default(),
+        })
+    }
+
+    /// Its region.
+    #[must_use]
+    pub fn region(&self) -> Option<String> {
+        self.get("region")
+    }
+
+    /// The endpoint that it sets for S3, else for all services.
+    #[must_use]
+    pub fn s3_endpoint(&self) -> Option<String> {
+        self.services.get("s3.endpoint_url").cloned().or_else(|| self.get("endpoint_url"))
+    }
+
+    /// Its static keys, where it has any.
+    ///
+    /// # Errors
+    /// 78 where they are half set, or where it names another way to credentials.
+    pub fn credentials(&self) -> Result<Option<Credentials>> {
+        let source = format!("the profile {:?}", self.name);
+        if let Some(way) = OTHER_WAYS.into_iter().find(|way| self.get(way).is_some()) {
+            let cause = format!("{source} has {way}, which is not used: only static keys are");
+            return Err(Failure::BadCredentials.because(cause));
+        }
+        let has_keys =
+            ["aws_access_key_id", "aws_secret_access_key"].iter().any(|key| self.credentials.contains_key(*key));
+        let section = if has_keys { &self.credentials } else { &self.config };
+        let value = |key: &str| section.get(key).cloned();
+        complete(
+            &source,
+            ["aws_access_key_id", "aws_secret_access_key"],
+            value("aws_access_key_id"),
+            value("aws_secret_access_key"),
+            value("aws_session_token"),
+        )
+    }
+
+    fn get(&self, key: &str) -> Option<String> {
+        self.credentials.get(key).or_else(|| self.config.get(key)).cloned()
+    }
+}
+
+fn read(variable: &str, name: &str) -> Result<String> {
+    let at_home = || environment("HOME").map(|home| PathBuf::from(home).join(".aws").join(name));
+    let Some(path) = environment(variable).map(PathBuf::from).or_else(at_home) else {
+        return Ok(String::new());
+    };
+    match fs::read(&path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(String::new())
+        }
+        Err(error) => Err(Failure::BadCredentials.because(format!("read {}: {error}", path.display()))),
+    }
+}
+
+/// The sections of a file by name: white space in it is one space, quotes are left out. Of two equal keys the last counts.
+fn sections(text: &str) -> BTreeMap<String, Section> {
+    let mut sections = BTreeMap::new();
+    let mut section: &mut Section = &mut Section::new();
+    let mut parent = String::new();
+    for line in text.lines() {
+        let trimmed = line.trim();
+        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some((name, _)) = trimmed.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            let name = name.replace(['"', '\''], " ").split_whitespace().collect::<Vec<_>>().join(" ");
+            section = sections.entry(name).or_default();
+            parent.clear();
+        } else if let Some((key, value)) = trimmed.split_once('=') {
+            let key = key.trim().to_ascii_lowercase();
+            let value = without_comment(value.trim()).to_owned();
+            if line.starts_with([' ', '\t']) && !parent.is_empty() {
+                section.insert(format!("{parent}.{key}"), value);
+            } else if value.is_empty() {
+                parent = key;
+            } else {
+                section.insert(key, value);
+                parent.clear();
+            }
+        }
+    }
+    sections
+}
+
+/// A value ends where white space and `#` or `;` follow.
+fn without_comment(value: &str) -> &str {
+    let is_comment = |at: &usize| value[*at..].trim_start().starts_with(['#', ';']);
+    let end = value.match_indices([' ', '\t']).map(|(at, _)| at).find(is_comment);
+    end.map_or(value, |end| value[..end].trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "
+# a comment
+[default]
+region = eu-west-1   # where it is
+[profile  ops]
+Region=us-east-2
+endpoint_url = https://all.example
+services = local
+[profile \"two words\"]
+region = ap-south-1
+[services local]
+dynamodb =
+  endpoint_url = http://localhost:1
+s3 =
+  endpoint_url = http://localhost:8333
+";
+    const CREDENTIALS: &str = "
+[default]
+aws_access_key_id = AKID
+aws_secret_access_key = a+/=b
+[ops]
+aws_access_key_id=OPS
+aws_secret_access_key=s ; rotated
+aws_session_token=t
+[half]
+aws_access_key_id = AKID
+";
+
+    fn load(name: Option<&str>) -> Option<Profile> {
+        Profile::from_files(name, CONFIG, CREDENTIALS)
+    }
+
+    #[test]
+    fn the_default_profile() {
+        let profile = load(None).unwrap();
+        assert_eq!(profile.region().as_deref(), Some("eu-west-1"));
+        assert_eq!(profile.s3_endpoint(), None);
+        let keys = profile.credentials().unwrap().unwrap();
+        assert_eq!((keys.key(), keys.secret(), keys.token()), ("AKID", "a+/=b", None));
+    }
+
+    #[test]
+    fn a_named_profile_with_services() {
+        let profile = load(Some("ops")).unwrap();
+        assert_eq!(profile.region().as_deref(), Some("us-east-2"));
+        assert_eq!(profile.s3_endpoint().as_deref(), Some("http://localhost:8333"));
+        let keys = profile.credentials().unwrap().unwrap();
+        assert_eq!((keys.key(), keys.secret(), keys.token()), ("OPS", "s", Some("t")));
+        assert_eq!(load(Some("two words")).unwrap().region().as_deref(), Some("ap-south-1"));
+    }
+
+    #[test]
+    fn what_is_missing() {
+        assert!(load(Some("nobody")).is_none());
+        assert!(load(Some("half")).unwrap().credentials().is_err());
+        assert!(Profile::from_files(None, "", "").unwrap().credentials().unwrap().is_none());
+        // A section of the services is no profile.
+        assert!(load(Some("local")).is_none());
+    }
+
+    #[test]
+    fn the_keys_of_the_credentials_file_win_as_a_whole() {
+        let config = "[default]\naws_access_key_id=C\naws_secret_access_key=c\naws_session_token=old\n";
+        let credentials = "[default]\naws_access_key_id=K\naws_secret_access_key=k\n";
+        let keys = Profile::from_files(None, config, credentials).unwrap().credentials().unwrap().unwrap();
+        assert_eq!((keys.key(), keys.secret(), keys.token()), ("K", "k", None));
+        let keys = Profile::from_files(None, config, "").unwrap().credentials().unwrap().unwrap();
+        assert_eq!((keys.key(), keys.token()), ("C", Some("old")));
+    }
+
+    #[test]
+    fn other_ways_to_credentials_are_named() {
+        for way in OTHER_WAYS {
+            let profile = Profile::from_files(None, &format!("[default]\n{way} = x\n"), "").unwrap();
+            assert!(format!("{:#}", profile.credentials().err().unwrap()).contains(way));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! One pass at a time.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rustix::fs::OFlags;
+
+use super::{HostsFile, cannot_create, fault, flags, is_same_inode};
+use crate::failure::Failure;
+
+/// Held until it is dropped.
+pub struct Lock {
+    _file: File,
+}
+
+impl HostsFile {
+    /// Waits up to `timeout` for the lock file beside the hosts file; where none can be made, for a lock on the hosts file.
+    ///
+    /// # Errors
+    /// 75 where another process holds it for that long; 74 where the lock file is not one of ours.
+    pub fn lock(&self, timeout: Duration) -> Result<Lock> {
+        let until = Instant::now() + timeout;
+        let path = self.beside(".lock");
+        let options = flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
+        // A file of our own that is never replaced: a lock on the hosts file ends with its inode at the next rename, and
+        // any user who may read it could hold it.
+        match OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(options).open(&path) {
+            Ok(file) => {
+                take_ownership(&file, &path)?;
+                wait(&file, &path, until)?;
+                Ok(Lock { _file: file })
+            }
+            Err(error) if cannot_create(&error) => {
+                self.console
+                    .note(format!("no lock file can be made ({}: {error}): locking the hosts file", path.display()));
+                self.lock_itself(until)
+            }
+            Err(error) => Err(fault("lock", &path, &error)),
+        }
+    }
+
+    fn lock_itself(&self, until: Instant) -> Result<Lock> {
+        let failed = |error| fault("lock", &self.path, &error);
+        loop {
+            let file = self.open(OpenOptions::new().read(true)).map_err(failed)?;
+            wait(&file, &self.path, until)?;
+            let now = self.path.symlink_metadata().map_err(failed)?;
+            if is_same_inode(&file.metadata().map_err(failed)?, &now) {
+                return Ok(Lock { _file: file });
+            }
+        }
+    }
+}
+
+/// Makes sure that nobody else can open the lock file, and so hold the lock.
+fn take_ownership(file: &File, path: &Path) -> Result<()> {
+    let failed = |error| fault("lock", path, &error);
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(failed(io::Error::other("not a regular file of this user; remove it")));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn wait(file: &File, path: &Path, until: Instant) -> Result<()> {
+    loop {
+        match fs2::FileExt::try_lock_exclusive(file) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error() != fs2::lock_contended_error().raw_os_error() => {
+                return Err(fault("lock", path, &error));
+            }
+            Err(_) if Instant::now() >= until => {
+                return Err(Failure::Locked.because(format!("lock {}: another process holds it", path.display())));
+            }
+            Err(_) => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `zk-hosts sync`: one pass.
+
+use std::fs;
+use std::thread;
+
+use anyhow::Result;
+
+use crate::cli::Sync;
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::hosts;
+use crate::hostsfile::HostsFile;
+use crate::registry::Registry;
+use crate::splay;
+use crate::store::{self, Location};
+
+/// How often a pass decides again because somebody else wrote the file in between.
+const ATTEMPTS: u32 = 3;
+
+/// Fetches the registry and brings the hosts file in step. Gives the exit code: 0 where nothing had to change.
+///
+/// # Errors
+/// Any of [`Failure`]; the hosts file is as it was.
+pub fn run(options: &Sync, console: Console) -> Result<u8> {
+    let common = &options.common;
+    let location = Location::read(&common.registry)?;
+    if !options.dry_run {
+        thread::sleep(splay_of_this_host(options));
+    }
+    let registry = fetch(&location, options, console)?;
+    let decide = |text: &[u8]| hosts::plan(text, &common.prefix, &registry.addresses, options.prune);
+
+    let file = HostsFile::find(&options.hosts_file, console)?;
+    let snapshot = file.read()?;
+    let plan = decide(&snapshot.text);
+    for name in &plan.kept {
+        console.note(format!("{name} kept: the registry does not have it; --prune removes it"));
+    }
+    if plan.edits.is_empty() {
+        return Ok(0);
+    }
+    if options.dry_run {
+        let path = options.hosts_file.as_os_str().as_encoded_bytes();
+        console.result(&hosts::unified(path, &snapshot.text, &plan.edits));
+        return Ok(options.changed_exit_code);
+    }
+
+    let lock = file.lock(options.lock_timeout)?;
+    for _ in 0..ATTEMPTS {
+        let snapshot = file.read()?;
+        let plan = decide(&snapshot.text);
+        if plan.edits.is_empty() {
+            return Ok(0);
+        }
+        if file.replace(&lock, &snapshot, &plan.apply(&snapshot.text))? {
+            let lines: Vec<String> = plan.changes.iter().map(|change| format!("{change}\n")).collect();
+            console.result(lines.concat().as_bytes());
+            return Ok(options.changed_exit_code);
+        }
+    }
+    Err(Failure::Changing
+        .because(format!("replace {}: it changed under each of {ATTEMPTS} attempts", file.path().display())))
+}
+
+fn fetch(location: &Location, options: &Sync, console: Console) -> Result<Registry> {
+    let common = &options.common;
+    let bytes = store::get(location, common.timeout, common.ca_file.as_deref())?;
+    let registry = Registry::parse(&bytes, &common.prefix, common.allow_loopback)
+        .map_err(|fault| Failure::Refused.because(format!("read {location}: {fault:#}")))?;
+
+    let (generation, members) = (registry.generation, registry.addresses.len());
+    console.note(format!("{location}: generation {generation}, {members} members"));
+    for (one, other, address) in registry.shared_addresses() {
+        let (one, other) = (common.prefix.name(one), common.prefix.name(other));
+        console.warn(format!("{location}: {one} and {other} have one address, {address}"));
+    }
+    Ok(registry)
+}
+
+fn splay_of_this_host(options: &Sync) -> std::time::Duration {
+    let machine_id = fs::read("/etc/machine-id").unwrap_or_default();
+    splay::delay(options.splay, &machine_id, rustix::system::uname().nodename().to_bytes())
+}
