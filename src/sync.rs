@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -24,8 +25,8 @@ const ATTEMPTS: u32 = 3;
 pub fn run(options: &Sync, console: Console) -> Result<u8> {
     let common = &options.common;
     let location = Location::read(&common.registry)?;
-    if !options.dry_run {
-        thread::sleep(splay_of_this_host(options));
+    if !options.dry_run && !options.splay.is_zero() {
+        thread::sleep(splay_of_this_host(options.splay));
     }
     let registry = fetch(&location, options, console)?;
     let decide = |text: &[u8]| hosts::plan(text, &common.prefix, &registry.addresses, options.prune);
@@ -77,7 +78,7 @@ fn fetch(location: &Location, options: &Sync, console: Console) -> Result<Regist
     Ok(registry)
 }
 
-fn splay_of_this_host(options: &Sync) -> std::time::Duration {
+fn splay_of_this_host(splay: Duration) -> Duration {
     let machine_id = fs::read("/etc/machine-id").unwrap_or_default();
-    splay::delay(options.splay, &machine_id, rustix::system::uname().nodename().to_bytes())
+    splay::delay(splay, &machine_id, rustix::system::uname().nodename().to_bytes())
 }
