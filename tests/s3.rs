@@ -5,7 +5,7 @@ mod fixture;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-use fixture::weed::{BUCKET, ID, SECRET, Weed};
+use fixture::weed::{BUCKET, ID, SECRET, Weed, presigned};
 use fixture::{Bench, Run, registry, run, weed};
 
 const HOSTS: &str = "127.0.0.1 localhost\n10.0.0.1 zoov1\n";
@@ -65,7 +65,7 @@ fn every_way_to_the_registry_that_works() {
     for endpoint in [weed.endpoint(), weed.tls_endpoint()] {
         patched(&mut s3_command(&bench, &weed, &endpoint, "zk.json"));
         patched(&mut s3_command(&bench, &weed, &endpoint, "a b/ü+%20.json"));
-        let url = weed.presigned(&endpoint, "zk.json", 60, 0);
+        let url = presigned(&endpoint, "zk.json", 60, 0);
         patched(bench.command(&url).arg("--ca-file").arg(&weed.ca_file));
         patched(bench.command(&url).env("SSL_CERT_FILE", &weed.ca_file));
         bench.write("url", format!("{url}\n"));
@@ -114,7 +114,7 @@ fn every_way_that_fails_says_why_and_leaves_the_file_alone() {
     for endpoint in [weed.endpoint(), weed.tls_endpoint()] {
         let s3 = |key: &str| s3_command(&bench, &weed, &endpoint, key);
         let url = |key, seconds, ago| {
-            let mut command = bench.command(&weed.presigned(&endpoint, key, seconds, ago));
+            let mut command = bench.command(&presigned(&endpoint, key, seconds, ago));
             command.env("AWS_CA_BUNDLE", &weed.ca_file);
             command
         };
@@ -152,7 +152,7 @@ fn every_way_that_fails_says_why_and_leaves_the_file_alone() {
     fails(&bench, tls().env_remove("AWS_CA_BUNDLE"), 69, "UnknownIssuer");
     fails(&bench, tls().env("AWS_CA_BUNDLE", bench.path("hosts")), 78, "no usable certificate");
     fails(&bench, tls().arg("--ca-file=/nonexistent"), 78, "No such file");
-    let url = weed.presigned(&weed.tls_endpoint(), "zk.json", 60, 0);
+    let url = presigned(&weed.tls_endpoint(), "zk.json", 60, 0);
     fails(&bench, bench.command(&url).env("SSL_CERT_FILE", &other_ca), 69, "UnknownIssuer");
     fails(&bench, bench.command(&url.replace("localhost", "127.0.0.2")).env("SSL_CERT_FILE", &weed.ca_file), 69, "");
 }
