@@ -46,9 +46,8 @@ fn tell(folder: &Path) -> Result<()> {
 fn pass(folder: &Path) -> Result<()> {
     let (registry, hosts) = (format!("file://{}/zk.json", folder.display()), folder.join("hosts"));
     println!("$ zk-hosts sync --registry file://$PWD/zk.json --hosts-file hosts; echo \"exit $?\"");
-    let Command::Sync(options) =
-        Cli::parse_from(["zk-hosts", "sync", "--registry", &registry, "--hosts-file", &hosts.to_string_lossy()])
-            .command;
+    let call = ["zk-hosts", "sync", "--registry", &registry, "--hosts-file", &hosts.to_string_lossy()];
+    let Command::Sync(options) = Cli::parse_from(call).command else { unreachable!("the call says sync") };
     println!("exit {}", sync::run(&options, Console { verbose: false, quiet: false })?);
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! The command line: clap types only.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::hosts::Prefix;
+use crate::hosts::{Number, Prefix};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -23,6 +24,24 @@ pub enum Command {
     /// Fetch the registry and patch the hosts file: one pass, made for a crontab
     #[command(after_help = EXIT_CODES)]
     Sync(Sync),
+    /// Publish this host's address in the registry: made for an instance's user-data
+    #[command(after_help = REGISTER_CODES)]
+    Register(Register),
+    /// Take a member out of the registry
+    #[command(after_help = REGISTER_CODES)]
+    Unregister(Unregister),
+}
+
+impl Command {
+    /// What each command takes.
+    #[must_use]
+    pub fn common(&self) -> &Common {
+        match self {
+            Self::Sync(options) => &options.common,
+            Self::Register(options) => &options.common,
+            Self::Unregister(options) => &options.common,
+        }
+    }
 }
 
 const EXIT_CODES: &str = "\
@@ -43,6 +62,20 @@ An option's environment variable counts where the option is not given; an empty 
 const REGISTRY: &str = "Where the registry is: s3://bucket/key, https://... (a presigned or public URL, read only), \
 file:///path, or @PATH to read one of these from a file";
 
+const REGISTER_CODES: &str = "\
+Exit codes:
+  0   done, or already so
+  64  wrong usage
+  65  the registry's content was refused
+  66  the registry, or its bucket, does not exist or was deleted
+  69  the registry could not be had in time
+  74  the myid file, or a file:// registry, could not be read or written
+  75  try again: the name's holder is alive, or writers kept colliding
+  77  not allowed
+  78  configuration: credentials, region, endpoint, address, a store that ignores conditions
+
+An option's environment variable counts where the option is not given; an empty one counts as not set.";
+
 /// What each command takes.
 #[derive(Debug, Args)]
 pub struct Common {
@@ -55,9 +88,10 @@ pub struct Common {
     #[arg(long, value_name = "NAME", env = "ZK_HOSTS_PREFIX", default_value = "zoov", value_parser = Prefix::parse)]
     pub prefix: Prefix,
 
-    /// Bound on all network work of the call, retries included (500ms, 20s, 2m)
-    #[arg(long, value_name = "DUR", env = "ZK_HOSTS_TIMEOUT", default_value = "20s", value_parser = timeout)]
-    pub timeout: Duration,
+    /// Bound on all network work of the call, retries included: 500ms, 20s, 2m
+    /// [default: 20s; register: 10m]
+    #[arg(long, value_name = "DUR", env = "ZK_HOSTS_TIMEOUT", value_parser = timeout)]
+    pub timeout: Option<Duration>,
 
     /// Trust the authorities in this file in place of the built-in ones
     /// [else: AWS_CA_BUNDLE, SSL_CERT_FILE]
@@ -110,6 +144,59 @@ pub struct Sync {
     pub changed_exit_code: u8,
 }
 
+/// `zk-hosts register`
+#[derive(Debug, Args)]
+pub struct Register {
+    /// What each command takes.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// The number of this host's name
+    #[arg(long, value_name = "N", value_parser = number, required_unless_present = "myid_file")]
+    pub id: Option<Number>,
+
+    /// ZooKeeper's myid file; alone it gives the number, beside --id it must not say another
+    #[arg(long, value_name = "PATH", env = "ZK_HOSTS_MYID_FILE")]
+    pub myid_file: Option<PathBuf>,
+
+    /// The address to publish [default: the EC2 metadata service's local-ipv4, else ipv6]
+    #[arg(long, value_name = "ADDR", conflicts_with = "interface")]
+    pub ip: Option<IpAddr>,
+
+    /// Publish the only global address of this interface
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+
+    /// The port by which a holder of the name counts as alive
+    #[arg(long, value_name = "PORT", env = "ZK_HOSTS_PROBE_PORT", default_value = "3888",
+        value_parser = clap::value_parser!(u16).range(1..))]
+    pub probe_port: u16,
+
+    /// Replace a holder that is alive, and a registry that was deleted
+    #[arg(long)]
+    pub force: bool,
+
+    /// Write to a store that ignores conditions: two writers at once lose members
+    #[arg(long)]
+    pub unsafe_store: bool,
+}
+
+/// `zk-hosts unregister`
+#[derive(Debug, Args)]
+pub struct Unregister {
+    /// What each command takes.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// The number of the name to remove
+    #[arg(long, value_name = "N", value_parser = number)]
+    pub id: Number,
+
+    /// Write to a store that ignores conditions: two writers at once lose members
+    #[arg(long)]
+    pub unsafe_store: bool,
+}
+
 /// Reads the command line and the environment.
 ///
 /// # Errors
@@ -141,6 +228,10 @@ fn duration(text: &str) -> Result<Duration, String> {
         Some(millis) if millis <= 86_400_000 => Ok(Duration::from_millis(millis)),
         _ => Err("a number of a day (1440m) at most is needed".to_owned()),
     }
+}
+
+fn number(text: &str) -> Result<Number, String> {
+    Number::parse(text.as_bytes()).ok_or_else(|| "give a number from 1 to 99999".to_owned())
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 /// Where a call prints, and how much.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Console {
     /// `-v`
     pub verbose: bool,

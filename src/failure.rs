@@ -13,6 +13,8 @@ pub enum Failure {
     NotARegistry,
     /// The object, or the file, does not exist.
     NoObject,
+    /// The object was deleted.
+    Deleted,
     /// The bucket does not exist.
     NoBucket,
     /// The network, or the store's address, did not answer.
@@ -25,10 +27,18 @@ pub enum Failure {
     HostsFile,
     /// Another process holds the lock.
     Locked,
+    /// The name belongs to a host that is alive.
+    HolderAlive,
+    /// Other writers came first each time.
+    Collided,
     /// Another program keeps on writing the hosts file.
     Changing,
     /// The store refuses these credentials or this object.
     Denied,
+    /// The store does not let these credentials write the object.
+    WriteDenied,
+    /// The store does not let these credentials write the object that tests it.
+    TestDenied,
     /// The URL or the credentials have expired.
     Expired,
     /// This machine's clock and the store's are too far apart.
@@ -41,12 +51,20 @@ pub enum Failure {
     NoCredentials,
     /// Credentials were found and cannot be used.
     BadCredentials,
+    /// A source of credentials does not give them to this host.
+    CredentialsDenied,
+    /// The metadata service does not answer this host.
+    MetadataDenied,
     /// No region is known.
     NoRegion,
     /// The bucket is in another region.
     WrongRegion,
     /// Another setting cannot be used.
     BadSetting,
+    /// The store ignores the condition of a write.
+    UnsafeStore,
+    /// The host's own address is not known.
+    NoAddress,
     /// The CA file holds nothing usable.
     BadCaFile,
     /// The store gave an answer that no retry will better.
@@ -60,30 +78,45 @@ impl Failure {
         self.code_and_way_out().0
     }
 
+    /// Whether it may pass by itself shortly after boot, when a role and its rights become known.
+    #[must_use]
+    pub fn is_about_rights(self) -> bool {
+        self.code() == 77 && !matches!(self, Self::NotPermitted)
+    }
+
     #[rustfmt::skip]
     fn code_and_way_out(self) -> (u8, &'static str) {
         match self {
-            Self::Usage => (64, "see zk-hosts sync --help"),
+            Self::Usage => (64, "see zk-hosts --help"),
             Self::Refused => (65, "nothing of it was applied; correct the registry and upload it again"),
             Self::NotARegistry => (65, "check the URL, and whether a proxy or a login page answers in the store's place"),
             Self::NoObject => (66, "check the key in --registry, or upload the registry"),
+            Self::Deleted => (66, "it was deleted: restore its last version, or let zk-hosts register --force begin a new one"),
             Self::NoBucket => (66, "check the bucket in --registry, and AWS_ENDPOINT_URL where one is set"),
             Self::Unreachable => (69, "check the network, DNS, HTTPS_PROXY and NO_PROXY; the next pass tries again"),
             Self::Tls => (69, "check --ca-file (AWS_CA_BUNDLE, SSL_CERT_FILE), the endpoint's name and this machine's clock"),
             Self::StoreFault => (69, "the next pass tries again"),
             Self::HostsFile => (74, "check --hosts-file and the file system it is on"),
             Self::Locked => (75, "the next pass tries again; fuser -v on that file shows who holds it"),
+            Self::HolderAlive => (75, "stop ZooKeeper there first, or give --force to replace it"),
+            Self::Collided => (75, "try again, with a longer --timeout"),
             Self::Changing => (75, "the next pass tries again; look for the program that keeps on writing it"),
             Self::Denied => (77, "allow s3:GetObject on it, and s3:ListBucket on the bucket, without which a missing object is 403 too"),
+            Self::WriteDenied => (77, "allow s3:PutObject on it"),
+            Self::TestDenied => (77, "allow s3:PutObject on KEY.probe, by which a store that is not AWS is tested"),
             Self::Expired => (77, "make a new presigned URL, or renew the credentials; check this machine's clock"),
             Self::ClockOff => (77, "set this machine's clock (chronyc tracking, timedatectl)"),
             Self::BadSignature => (77, "check the access key, the secret key and the session token"),
             Self::NotPermitted => (77, "run it as root; where root is refused, look for an immutable file (lsattr)"),
-            Self::NoCredentials => (78, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give a presigned https:// URL"),
+            Self::NoCredentials => (78, "give the instance a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give a presigned https:// URL"),
             Self::BadCredentials => (78, "complete it, or remove it so that the next source is used"),
+            Self::CredentialsDenied => (77, "check the role, its trust policy and the token"),
+            Self::MetadataDenied => (77, "enable the instance's metadata service, with a hop limit of 2 for containers"),
             Self::NoRegion => (78, "set AWS_REGION to the bucket's region (for a store that is not AWS any will do, such as us-east-1)"),
             Self::WrongRegion => (78, "set AWS_REGION to the bucket's region"),
             Self::BadSetting => (78, "correct the setting"),
+            Self::UnsafeStore => (78, "use a store that keeps If-Match; --unsafe-store writes all the same, one writer at a time"),
+            Self::NoAddress => (78, "give --ip ADDR or --interface NAME"),
             Self::BadCaFile => (78, "give a PEM file with at least one certificate of an authority"),
             Self::UnexpectedAnswer => (78, "check the registry's URL and the endpoint"),
         }

@@ -2,13 +2,18 @@
 
 #![warn(clippy::unwrap_used)]
 
+pub mod address;
 pub mod cli;
 pub mod console;
 pub mod credentials;
 pub mod failure;
 pub mod hosts;
 pub mod hostsfile;
+pub mod imds;
+pub mod probe;
+pub mod register;
 pub mod registry;
 pub mod splay;
 pub mod store;
 pub mod sync;
+pub mod unregister;

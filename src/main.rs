@@ -8,16 +8,21 @@ use std::process::ExitCode;
 use zk_hosts::cli::{self, Command};
 use zk_hosts::console::{self, Console};
 use zk_hosts::failure::Failure;
-use zk_hosts::sync;
+use zk_hosts::{register, sync, unregister};
 
 fn main() -> ExitCode {
     let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
-    let Command::Sync(options) = cli.command;
-    let console = Console { verbose: options.common.verbose, quiet: options.common.quiet };
-    match sync::run(&options, console) {
+    let common = cli.command.common();
+    let console = Console { verbose: common.verbose, quiet: common.quiet };
+    let done = match &cli.command {
+        Command::Sync(options) => sync::run(options, console),
+        Command::Register(options) => register::run(options, console),
+        Command::Unregister(options) => unregister::run(options, console),
+    };
+    match done {
         Ok(code) => code.into(),
         Err(error) => {
             console::error(&error);

@@ -13,7 +13,10 @@ use crate::hosts;
 use crate::hostsfile::HostsFile;
 use crate::registry::Registry;
 use crate::splay;
-use crate::store::{self, Location};
+use crate::store::{self, Client, Location};
+
+/// The default of `--timeout`.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How often a pass decides again because somebody else wrote the file in between.
 const ATTEMPTS: u32 = 3;
@@ -28,7 +31,9 @@ pub fn run(options: &Sync, console: Console) -> Result<u8> {
     if !options.dry_run && !options.splay.is_zero() {
         thread::sleep(splay_of_this_host(options.splay));
     }
-    let registry = fetch(&location, options, console)?;
+    let client = Client::new(common.timeout.unwrap_or(TIMEOUT), common.ca_file.clone());
+    let bytes = store::fetch(&location, &client, console)?;
+    let registry = read(&bytes, &location, options, console)?;
     let decide = |text: &[u8]| hosts::plan(text, &common.prefix, &registry.addresses, options.prune);
 
     let file = HostsFile::find(&options.hosts_file, console)?;
@@ -63,10 +68,9 @@ pub fn run(options: &Sync, console: Console) -> Result<u8> {
         .because(format!("replace {}: it changed under each of {ATTEMPTS} attempts", file.path().display())))
 }
 
-fn fetch(location: &Location, options: &Sync, console: Console) -> Result<Registry> {
+fn read<'a>(bytes: &'a [u8], location: &Location, options: &Sync, console: Console) -> Result<Registry<'a>> {
     let common = &options.common;
-    let bytes = store::get(location, common.timeout, common.ca_file.as_deref())?;
-    let registry = Registry::parse(&bytes, &common.prefix, common.allow_loopback)
+    let registry = Registry::parse(bytes, &common.prefix, common.allow_loopback)
         .map_err(|fault| Failure::Refused.because(format!("read {location}: {fault:#}")))?;
 
     let (generation, members) = (registry.generation, registry.addresses.len());

@@ -8,13 +8,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use rusty_s3::Credentials;
 
-use super::complete;
+use super::{complete, process};
 use crate::failure::Failure;
-use crate::store::environment;
+use crate::store::{Client, environment};
 
-/// Ways to credentials that are not in the files themselves.
-const OTHER_WAYS: [&str; 5] =
-    ["credential_process", "role_arn", "sso_session", "sso_start_url", "web_identity_token_file"];
+/// Ways to credentials that need what the AWS CLI knows.
+const WAYS_OF_THE_CLI: [&str; 3] = ["role_arn", "sso_session", "sso_start_url"];
 
 /// The settings of the profile that this call uses.
 pub struct Profile {
@@ -71,28 +70,38 @@ impl Profile {
         self.get("region")
     }
 
-    /// The endpoint that it sets for S3, else for all services.
+    /// The endpoint that it sets for a service (`s3`, `sts`), else for all.
     #[must_use]
-    pub fn s3_endpoint(&self) -> Option<String> {
-        self.services.get("s3.endpoint_url").cloned().or_else(|| self.get("endpoint_url"))
+    pub fn endpoint(&self, service: &str) -> Option<String> {
+        self.services.get(&format!("{service}.endpoint_url")).cloned().or_else(|| self.get("endpoint_url"))
     }
 
-    /// Its static keys, where it has any.
+    /// Its static keys, else what its `credential_process` gives.
     ///
     /// # Errors
-    /// 78 where they are half set, or where it names another way to credentials.
-    pub fn credentials(&self) -> Result<Option<Credentials>> {
-        let source = format!("the profile {:?}", self.name);
-        if let Some(way) = OTHER_WAYS.into_iter().find(|way| self.get(way).is_some()) {
-            let cause = format!("{source} has {way}, which is not used: only static keys are");
+    /// 78 where they are half set, the process fails, or where it names a way that only the AWS CLI knows.
+    pub fn credentials(&self, client: &Client) -> Result<Option<Credentials>> {
+        let name = &self.name;
+        if let Some(way) = WAYS_OF_THE_CLI.into_iter().find(|way| self.get(way).is_some()) {
+            let cause = format!(
+                "the profile {name:?} has {way}, which the AWS CLI can follow: in a profile of its own set \
+                 credential_process = aws configure export-credentials --profile {name} --format process"
+            );
             return Err(Failure::BadCredentials.because(cause));
         }
+        match self.static_keys()? {
+            Some(keys) => Ok(Some(keys)),
+            None => self.get("credential_process").map(|command| process::run(&command, client)).transpose(),
+        }
+    }
+
+    fn static_keys(&self) -> Result<Option<Credentials>> {
         let has_keys =
             ["aws_access_key_id", "aws_secret_access_key"].iter().any(|key| self.credentials.contains_key(*key));
         let section = if has_keys { &self.credentials } else { &self.config };
         let value = |key: &str| section.get(key).cloned();
         complete(
-            &source,
+            &format!("the profile {:?}", self.name),
             ["aws_access_key_id", "aws_secret_access_key"],
             value("aws_access_key_id"),
             value("aws_secret_access_key"),
@@ -196,8 +205,8 @@ aws_access_key_id = AKID
     fn the_default_profile() {
         let profile = load(None).unwrap();
         assert_eq!(profile.region().as_deref(), Some("eu-west-1"));
-        assert_eq!(profile.s3_endpoint(), None);
-        let keys = profile.credentials().unwrap().unwrap();
+        assert_eq!(profile.endpoint("s3"), None);
+        let keys = profile.static_keys().unwrap().unwrap();
         assert_eq!((keys.key(), keys.secret(), keys.token()), ("AKID", "a+/=b", None));
     }
 
@@ -205,8 +214,8 @@ aws_access_key_id = AKID
     fn a_named_profile_with_services() {
         let profile = load(Some("ops")).unwrap();
         assert_eq!(profile.region().as_deref(), Some("us-east-2"));
-        assert_eq!(profile.s3_endpoint().as_deref(), Some("http://localhost:8333"));
-        let keys = profile.credentials().unwrap().unwrap();
+        assert_eq!(profile.endpoint("s3").as_deref(), Some("http://localhost:8333"));
+        let keys = profile.static_keys().unwrap().unwrap();
         assert_eq!((keys.key(), keys.secret(), keys.token()), ("OPS", "s", Some("t")));
         assert_eq!(load(Some("two words")).unwrap().region().as_deref(), Some("ap-south-1"));
     }
@@ -214,8 +223,8 @@ aws_access_key_id = AKID
     #[test]
     fn what_is_missing() {
         assert!(load(Some("nobody")).is_none());
-        assert!(load(Some("half")).unwrap().credentials().is_err());
-        assert!(Profile::from_files(None, "", "").unwrap().credentials().unwrap().is_none());
+        assert!(load(Some("half")).unwrap().static_keys().is_err());
+        assert!(Profile::from_files(None, "", "").unwrap().static_keys().unwrap().is_none());
         // A section of the services is no profile.
         assert!(load(Some("local")).is_none());
     }
@@ -224,17 +233,22 @@ aws_access_key_id = AKID
     fn the_keys_of_the_credentials_file_win_as_a_whole() {
         let config = "[default]\naws_access_key_id=C\naws_secret_access_key=c\naws_session_token=old\n";
         let credentials = "[default]\naws_access_key_id=K\naws_secret_access_key=k\n";
-        let keys = Profile::from_files(None, config, credentials).unwrap().credentials().unwrap().unwrap();
+        let keys = Profile::from_files(None, config, credentials).unwrap().static_keys().unwrap().unwrap();
         assert_eq!((keys.key(), keys.secret(), keys.token()), ("K", "k", None));
-        let keys = Profile::from_files(None, config, "").unwrap().credentials().unwrap().unwrap();
+        let keys = Profile::from_files(None, config, "").unwrap().static_keys().unwrap().unwrap();
         assert_eq!((keys.key(), keys.token()), ("C", Some("old")));
     }
 
     #[test]
-    fn other_ways_to_credentials_are_named() {
-        for way in OTHER_WAYS {
+    fn ways_of_the_cli_are_named_with_the_way_out() {
+        let client = Client::new(std::time::Duration::from_secs(5), None);
+        for way in WAYS_OF_THE_CLI {
             let profile = Profile::from_files(None, &format!("[default]\n{way} = x\n"), "").unwrap();
-            assert!(format!("{:#}", profile.credentials().err().unwrap()).contains(way));
+            let error = format!("{:#}", profile.credentials(&client).err().unwrap());
+            assert!(
+                error.contains(way) && error.contains("credential_process = aws configure export-credentials"),
+                "{error}"
+            );
         }
     }
 }

@@ -10,12 +10,42 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::fs::OFlags;
 
-use super::{HostsFile, cannot_create, fault, flags, is_same_inode};
+use super::{HostsFile, beside, cannot_create, fault, flags, is_same_inode};
 use crate::failure::Failure;
 
 /// Held until it is dropped.
 pub struct Lock {
     _file: File,
+}
+
+impl Lock {
+    /// Waits up to `timeout` for the lock file beside `path`.
+    ///
+    /// # Errors
+    /// 75 where another process holds it for that long; 74 where it is not one of ours, 77 where none can be made.
+    pub fn beside(path: &Path, timeout: Duration) -> Result<Self> {
+        match Self::take(path, Instant::now() + timeout)? {
+            Ok(lock) => Ok(lock),
+            Err(error) => Err(fault("lock", &beside(path, ".lock"), &error)),
+        }
+    }
+
+    /// The inner error says that no file can be made there.
+    fn take(path: &Path, until: Instant) -> Result<io::Result<Self>> {
+        let path = beside(path, ".lock");
+        let options = flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
+        // A file of our own that is never replaced: a lock on the hosts file ends with its inode at the next rename, and
+        // any user who may read it could hold it.
+        match OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(options).open(&path) {
+            Ok(file) => {
+                take_ownership(&file, &path)?;
+                wait(&file, &path, until)?;
+                Ok(Ok(Self { _file: file }))
+            }
+            Err(error) if cannot_create(&error) => Ok(Err(error)),
+            Err(error) => Err(fault("lock", &path, &error)),
+        }
+    }
 }
 
 impl HostsFile {
@@ -25,22 +55,13 @@ impl HostsFile {
     /// 75 where another process holds it for that long; 74 where the lock file is not one of ours.
     pub fn lock(&self, timeout: Duration) -> Result<Lock> {
         let until = Instant::now() + timeout;
-        let path = self.beside(".lock");
-        let options = flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
-        // A file of our own that is never replaced: a lock on the hosts file ends with its inode at the next rename, and
-        // any user who may read it could hold it.
-        match OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(options).open(&path) {
-            Ok(file) => {
-                take_ownership(&file, &path)?;
-                wait(&file, &path, until)?;
-                Ok(Lock { _file: file })
-            }
-            Err(error) if cannot_create(&error) => {
-                self.console
-                    .note(format!("no lock file can be made ({}: {error}): locking the hosts file", path.display()));
+        match Lock::take(&self.path, until)? {
+            Ok(lock) => Ok(lock),
+            Err(error) => {
+                let path = self.path.display();
+                self.console.note(format!("no lock file can be made beside {path} ({error}): locking the file itself"));
                 self.lock_itself(until)
             }
-            Err(error) => Err(fault("lock", &path, &error)),
         }
     }
 

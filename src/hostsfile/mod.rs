@@ -92,13 +92,13 @@ impl HostsFile {
             Err(error) => Err(fault("read again", &self.path, &error)),
         }
     }
+}
 
-    /// The path of a file beside the hosts file.
-    fn beside(&self, suffix: &str) -> PathBuf {
-        let mut path = self.path.clone().into_os_string();
-        path.push(suffix);
-        path.into()
-    }
+/// The path of a file beside another one.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 fn is_same_inode(one: &Metadata, other: &Metadata) -> bool {

@@ -9,7 +9,7 @@ use anyhow::Result;
 use rustix::fs::OFlags;
 
 use super::attributes::copy_attributes;
-use super::{HostsFile, Lock, Snapshot, cannot_create, fault, flags};
+use super::{HostsFile, Lock, Snapshot, beside, cannot_create, fault, flags};
 
 /// How a replacement ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl HostsFile {
     }
 
     fn by_rename(&self, old: &Snapshot, new: &[u8]) -> Result<Outcome> {
-        let Some(mut beside) = NewFile::create(self.beside(".zk-hosts-new"))? else {
+        let Some(mut beside) = NewFile::create(beside(&self.path, ".zk-hosts-new"))? else {
             return Ok(Outcome::CannotRename);
         };
         beside.fill(old, new).map_err(|error| fault("write", &beside.path, &error))?;

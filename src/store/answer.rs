@@ -1,92 +1,188 @@
-//! PURE: what an answer to the request for the registry means.
+//! PURE: what an answer of a store means.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ureq::http::HeaderMap;
 
 use crate::failure::Failure;
 
-/// What follows from an answer.
+/// A complete answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; empty where an error's body could not be read.
+    pub body: Vec<u8>,
+}
+
+/// What follows from an attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Its body is the registry.
-    Registry,
+pub enum Verdict<T> {
+    /// It is done.
+    Done(T),
     /// No further attempt would end better.
     Failed(Failure, String),
     /// Another attempt may; not before the store wants one.
     Again(Failure, String, Option<Duration>),
 }
 
-/// Judges an answer by its status, its headers and S3's error document.
-#[must_use]
-pub fn judge(status: u16, headers: &HeaderMap, body: &[u8]) -> Verdict {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let (code, message) = (element(body, "Code"), element(body, "Message"));
-    let said = said(status, code.as_deref(), message.as_deref());
-    let message = message.unwrap_or_default().to_ascii_lowercase();
+/// What a conditional write came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is there.
+    Landed,
+    /// Somebody else wrote in between.
+    Collided,
+}
 
-    if let Some(region) = wrong_region(status, header("x-amz-bucket-region"), body) {
-        return Verdict::Failed(Failure::WrongRegion, format!("{said}; the bucket is in {region}"));
+impl Answer {
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
     }
-    let failure = match (status, code.as_deref().unwrap_or_default()) {
-        (200, _) => return judge_body(header("content-encoding"), body),
-        (201..=299, _) => Failure::NotARegistry,
-        (300..=399, _) => {
-            return Verdict::Failed(Failure::UnexpectedAnswer, format!("{said}; redirects are not followed"));
-        }
-        (400 | 403, "ExpiredToken") => Failure::Expired,
-        (403, "RequestTimeTooSkewed") => Failure::ClockOff,
-        (403, _) if message.contains("not yet valid") => Failure::ClockOff,
-        (403, _) if message.contains("expired") => Failure::Expired,
-        (403, "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "InvalidToken") => Failure::BadSignature,
-        (401 | 403, _) => Failure::Denied,
-        (404, "NoSuchBucket") => Failure::NoBucket,
-        (404, _) if header("x-amz-delete-marker") == Some("true") => {
-            return Verdict::Failed(Failure::NoObject, format!("{said}; it was deleted"));
-        }
-        (404, _) => Failure::NoObject,
-        (429 | 500..=599, _) => {
-            let seconds = header("retry-after").and_then(|value| value.trim().parse().ok());
-            return Verdict::Again(Failure::StoreFault, said, seconds.map(Duration::from_secs));
-        }
-        _ => Failure::UnexpectedAnswer,
-    };
-    Verdict::Failed(failure, said)
-}
 
-fn judge_body(encoding: Option<&str>, body: &[u8]) -> Verdict {
-    let not = |what: String| Verdict::Failed(Failure::NotARegistry, what);
-    match encoding {
-        Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => {
-            not(format!("200 with the content encoding {}: store it uncompressed", shown(encoding, 20)))
+    /// The store's time, where this answer tells it.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        let server_time = element(&self.body, "ServerTime").and_then(|time| time.parse().ok());
+        server_time.or_else(|| {
+            let zoned = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(self.header("date")?);
+            zoned.ok()
+        })
+    }
+
+    /// Whether the store refused the signature because of its time.
+    #[must_use]
+    pub fn is_out_of_time(&self) -> bool {
+        matches!(self.judge_read(), Verdict::Failed(Failure::ClockOff | Failure::Expired, _))
+            && element(&self.body, "Code").as_deref() != Some("ExpiredToken")
+    }
+
+    /// Judges the answer to a request for the registry.
+    #[must_use]
+    pub fn judge_read(&self) -> Verdict<()> {
+        match self.status {
+            200 => self.judge_body(),
+            201..=299 => Verdict::Failed(Failure::NotARegistry, self.said()),
+            _ => self.judge_refusal(),
         }
-        _ if body.trim_ascii_start().starts_with(b"<") => not("200 with HTML or XML in place of JSON".to_owned()),
-        _ => Verdict::Registry,
+    }
+
+    /// Judges the answer to a conditional write. `if_match`: on the condition that it is as it was, not that it is absent.
+    #[must_use]
+    pub fn judge_write(&self, if_match: bool) -> Verdict<Written> {
+        match self.status {
+            200..=299 => Verdict::Done(Written::Landed),
+            409 | 412 => Verdict::Done(Written::Collided),
+            404 if if_match && element(&self.body, "Code").as_deref() != Some("NoSuchBucket") => {
+                Verdict::Done(Written::Collided)
+            }
+            _ => match self.judge_refusal() {
+                Verdict::Failed(Failure::Denied, said) => Verdict::Failed(Failure::WriteDenied, said),
+                verdict => verdict.and_then(|()| Verdict::Done(Written::Landed)),
+            },
+        }
+    }
+
+    /// Judges the answer to a write whose condition never holds: done where the store kept it.
+    #[must_use]
+    pub fn judge_test(&self) -> Verdict<()> {
+        match self.status {
+            404 | 409 | 412 if element(&self.body, "Code").as_deref() != Some("NoSuchBucket") => Verdict::Done(()),
+            200..=299 => {
+                Verdict::Failed(Failure::UnsafeStore, "a write whose condition cannot hold was taken".to_owned())
+            }
+            _ => match self.judge_refusal() {
+                Verdict::Failed(Failure::Denied, said) => Verdict::Failed(Failure::TestDenied, said),
+                verdict => verdict,
+            },
+        }
+    }
+
+    fn judge_body(&self) -> Verdict<()> {
+        let not = |what: String| Verdict::Failed(Failure::NotARegistry, what);
+        match self.header("content-encoding") {
+            Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => {
+                not(format!("200 with the content encoding {}: store it uncompressed", shown(encoding, 20)))
+            }
+            _ if self.body.trim_ascii_start().starts_with(b"<") => {
+                not("200 with HTML or XML in place of JSON".to_owned())
+            }
+            _ => Verdict::Done(()),
+        }
+    }
+
+    /// All but 2xx, read by its status, its headers and S3's error document.
+    fn judge_refusal(&self) -> Verdict<()> {
+        let (code, said) = (element(&self.body, "Code").unwrap_or_default(), self.said());
+        let message = element(&self.body, "Message").unwrap_or_default().to_ascii_lowercase();
+        if let Some(region) = self.right_region() {
+            return Verdict::Failed(Failure::WrongRegion, format!("{said}; the bucket is in {region}"));
+        }
+        let failure = match (self.status, code.as_str()) {
+            (300..=399, _) => {
+                return Verdict::Failed(Failure::UnexpectedAnswer, format!("{said}; redirects are not followed"));
+            }
+            (400 | 403, "ExpiredToken") => Failure::Expired,
+            (403, "RequestTimeTooSkewed") => Failure::ClockOff,
+            (403, _) if message.contains("not yet valid") => Failure::ClockOff,
+            (403, _) if message.contains("expired") => Failure::Expired,
+            (403, "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "InvalidToken") => Failure::BadSignature,
+            (401 | 403, _) => Failure::Denied,
+            (404, "NoSuchBucket") => Failure::NoBucket,
+            (404, _) if self.header("x-amz-delete-marker") == Some("true") => Failure::Deleted,
+            (404, _) => Failure::NoObject,
+            (429 | 500..=599, _) => {
+                let seconds = self.header("retry-after").and_then(|value| value.trim().parse().ok());
+                return Verdict::Again(Failure::StoreFault, said, seconds.map(Duration::from_secs));
+            }
+            _ => Failure::UnexpectedAnswer,
+        };
+        Verdict::Failed(failure, said)
+    }
+
+    /// The bucket's region, where the answer says that the request went to another.
+    fn right_region(&self) -> Option<String> {
+        let named = match self.status {
+            301 | 307 | 308 => {
+                self.header("x-amz-bucket-region").map(str::to_owned).or_else(|| element(&self.body, "Region"))
+            }
+            400 => element(&self.body, "Region"),
+            _ => None,
+        };
+        named.map(|region| shown(&region, 40))
+    }
+
+    /// Status, code and message. Nothing else of the document: S3 repeats keys, tokens and signed strings in other fields.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let parts: Vec<String> = ["Code", "Message"].into_iter().filter_map(|name| element(&self.body, name)).collect();
+        format!("the store answered {} {}", self.status, shown(&parts.join(": "), 200)).trim_end().to_owned()
     }
 }
 
-/// The bucket's region, where the answer says that the request went to another.
-fn wrong_region(status: u16, header: Option<&str>, body: &[u8]) -> Option<String> {
-    let named = match status {
-        301 | 307 | 308 => header.map(str::to_owned).or_else(|| element(body, "Region")),
-        400 => element(body, "Region"),
-        _ => None,
-    };
-    named.map(|region| shown(&region, 40))
-}
-
-/// Status, code and message. Nothing else of the document: S3 repeats keys, tokens and signed strings in other fields.
-fn said(status: u16, code: Option<&str>, message: Option<&str>) -> String {
-    let parts: Vec<&str> = [code, message].into_iter().flatten().collect();
-    format!("the store answered {status} {}", shown(&parts.join(": "), 200)).trim_end().to_owned()
+impl<T> Verdict<T> {
+    /// Goes on with what was done.
+    pub fn and_then<U>(self, next: impl FnOnce(T) -> Verdict<U>) -> Verdict<U> {
+        match self {
+            Self::Done(done) => next(done),
+            Self::Failed(failure, cause) => Verdict::Failed(failure, cause),
+            Self::Again(failure, cause, after) => Verdict::Again(failure, cause, after),
+        }
+    }
 }
 
 fn shown(text: &str, limit: usize) -> String {
     text.chars().take(limit).flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
 }
 
-/// The text of the first element of this name; S3's error documents are flat.
-fn element(body: &[u8], name: &str) -> Option<String> {
+/// The text of the first element of this name; S3's and STS's documents are flat where it matters.
+#[must_use]
+pub fn element(body: &[u8], name: &str) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     let (value, _) = rest.split_once(&format!("</{name}>"))?;
@@ -100,20 +196,13 @@ mod tests {
 
     type Row<'a> = (u16, &'a [(&'static str, &'static str)], String, Failure);
 
-    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Verdict {
+    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Answer {
         let pairs = headers.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)));
-        judge(status, &pairs.collect(), body.as_bytes())
-    }
-
-    fn failure(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Failure {
-        match answer(status, headers, body) {
-            Verdict::Failed(failure, _) => failure,
-            other => panic!("{status}: {other:?}"),
-        }
+        Answer { status, headers: pairs.collect(), body: body.as_bytes().to_vec() }
     }
 
     #[test]
-    fn final_answers() {
+    fn final_answers_to_a_read() {
         let code = |code: &str| format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
         let says = |message: &str| format!("<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>");
         let region = [("x-amz-bucket-region", "eu-west-1")];
@@ -140,27 +229,67 @@ mod tests {
             (403, &[], code("InvalidAccessKeyId"), Failure::BadSignature),
             (404, &[], code("NoSuchBucket"), Failure::NoBucket),
             (404, &[], code("NoSuchKey"), Failure::NoObject),
-            (404, &[("x-amz-delete-marker", "true")], String::new(), Failure::NoObject),
+            (404, &[("x-amz-delete-marker", "true")], String::new(), Failure::Deleted),
             (405, &[], String::new(), Failure::UnexpectedAnswer),
             (412, &[], String::new(), Failure::UnexpectedAnswer),
         ];
         for (status, headers, body, expected) in table {
-            assert_eq!(failure(status, headers, &body), expected, "{status} {body}");
+            match answer(status, headers, &body).judge_read() {
+                Verdict::Failed(failure, _) => assert_eq!(failure, expected, "{status} {body}"),
+                other => panic!("{status}: {other:?}"),
+            }
         }
-        assert_eq!(answer(200, &[], "{}"), Verdict::Registry);
+        assert_eq!(answer(200, &[], "{}").judge_read(), Verdict::Done(()));
+    }
+
+    #[test]
+    fn answers_to_a_write_and_to_the_test_of_the_store() {
+        let write = |status, if_match, body: &str| answer(status, &[], body).judge_write(if_match);
+        assert_eq!(write(200, true, ""), Verdict::Done(Written::Landed));
+        for status in [409, 412] {
+            assert_eq!(write(status, true, ""), Verdict::Done(Written::Collided));
+            assert_eq!(write(status, false, ""), Verdict::Done(Written::Collided));
+        }
+        assert_eq!(write(404, true, "<Code>NoSuchKey</Code>"), Verdict::Done(Written::Collided));
+        assert!(matches!(write(404, true, "<Code>NoSuchBucket</Code>"), Verdict::Failed(Failure::NoBucket, _)));
+        assert!(matches!(write(404, false, ""), Verdict::Failed(Failure::NoObject, _)));
+        assert!(matches!(write(403, true, "<Code>AccessDenied</Code>"), Verdict::Failed(Failure::WriteDenied, _)));
+        assert!(matches!(write(503, true, ""), Verdict::Again(Failure::StoreFault, _, None)));
+
+        let test = |status| answer(status, &[], "").judge_test();
+        for status in [404, 409, 412] {
+            assert_eq!(test(status), Verdict::Done(()), "{status}");
+        }
+        assert!(matches!(test(200), Verdict::Failed(Failure::UnsafeStore, _)));
+        assert!(matches!(test(403), Verdict::Failed(Failure::TestDenied, _)));
+        assert!(matches!(test(500), Verdict::Again(..)));
     }
 
     #[test]
     fn answers_that_are_tried_again() {
-        let asks = |value| match answer(503, &[("retry-after", value)], "") {
+        let asks = |value| match answer(503, &[("retry-after", value)], "").judge_read() {
             Verdict::Again(Failure::StoreFault, _, after) => after,
             other => panic!("{other:?}"),
         };
         assert_eq!(asks("3"), Some(Duration::from_secs(3)));
         assert_eq!(asks("Wed, 21 Oct 2026 07:28:00 GMT"), None);
         for status in [429, 500, 502, 503, 504, 599] {
-            assert!(matches!(answer(status, &[], ""), Verdict::Again(Failure::StoreFault, _, None)), "{status}");
+            let verdict = answer(status, &[], "").judge_read();
+            assert!(matches!(verdict, Verdict::Again(Failure::StoreFault, _, None)), "{status}");
         }
+    }
+
+    #[test]
+    fn the_store_tells_its_time() {
+        let date = [("date", "Sun, 22 Nov 2026 03:31:00 GMT")];
+        let time = |headers, body| answer(403, headers, body).time().map(|time| time.to_string());
+        assert_eq!(time(&date, "").as_deref(), Some("2026-11-22T03:31:00Z"));
+        let body = "<Code>RequestTimeTooSkewed</Code><ServerTime>2026-11-22T04:00:00Z</ServerTime>";
+        assert_eq!(time(&date, body).as_deref(), Some("2026-11-22T04:00:00Z"));
+        assert_eq!(time(&[], ""), None);
+        assert!(answer(403, &[], body).is_out_of_time());
+        assert!(answer(403, &[], "<Code>AccessDenied</Code><Message>Request has expired</Message>").is_out_of_time());
+        assert!(!answer(400, &[], "<Code>ExpiredToken</Code><Message>expired</Message>").is_out_of_time());
     }
 
     #[test]
@@ -169,7 +298,7 @@ mod tests {
         let body = format!(
             "<Code>AccessDenied</Code><Message>a\x1b[31m\n{long}</Message><AWSAccessKeyId>AKIA</AWSAccessKeyId>"
         );
-        let Verdict::Failed(_, said) = answer(403, &[], &body) else { panic!() };
+        let said = answer(403, &[], &body).said();
         assert!(said.starts_with("the store answered 403 AccessDenied: a\\u{1b}[31m\\nx"), "{said}");
         assert!(said.len() < 240 && !said.contains("AKIA"), "{said}");
     }

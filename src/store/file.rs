@@ -1,19 +1,26 @@
-//! A registry in a local file.
+//! A registry in a local file. It is written as a hosts file is: under a lock, by rename.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
+use jiff::Timestamp;
 use rustix::fs::OFlags;
 
+use super::{Condition, Object, Written};
+use crate::console::Console;
 use crate::failure::Failure;
+use crate::hostsfile::{HostsFile, Lock};
 use crate::registry::MAX_BYTES;
 
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Reads the file, up to one byte more than a registry may have.
-pub fn get(path: &Path) -> Result<Vec<u8>> {
-    read(path).map_err(|error| {
+pub fn read(path: &Path) -> Result<Object> {
+    let bytes = read_bytes(path).map_err(|error| {
         let failure = match error.kind() {
             io::ErrorKind::NotFound => Failure::NoObject,
             io::ErrorKind::PermissionDenied => Failure::NotPermitted,
@@ -21,10 +28,11 @@ pub fn get(path: &Path) -> Result<Vec<u8>> {
             _ => Failure::StoreFault,
         };
         failure.because(error)
-    })
+    })?;
+    Ok(Object { version: bytes.clone(), bytes })
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     // Without NONBLOCK a FIFO would be waited for without end.
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     if !file.metadata()?.is_file() {
@@ -33,4 +41,67 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Writes the file if it holds the bytes of the condition, or is absent, as that says.
+pub fn write(path: &Path, bytes: &[u8], condition: Condition) -> Result<Written> {
+    let old = match condition {
+        Condition::Is(old) => old,
+        Condition::IsAbsent => return create(path, bytes),
+    };
+    let file = HostsFile::find(path, Console::default())?;
+    let lock = file.lock(LOCK_TIMEOUT)?;
+    let now = file.read()?;
+    let landed = now.text == old && file.replace(&lock, &now, bytes)?;
+    Ok(if landed { Written::Landed } else { Written::Collided })
+}
+
+/// Makes the file whole under another name and links it to its own, which fails where one is there.
+fn create(path: &Path, bytes: &[u8]) -> Result<Written> {
+    let _lock = Lock::beside(path, LOCK_TIMEOUT)?;
+    let new = beside(path);
+    let created = fill(&new, bytes).and_then(|()| fs::hard_link(&new, path));
+    let _ = fs::remove_file(&new);
+    match created {
+        Ok(()) => Ok(Written::Landed),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Written::Collided),
+        Err(error) => Err(fault("create", path, &error)),
+    }
+}
+
+fn fill(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = make(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn make(path: &Path) -> io::Result<File> {
+    // A call that was killed leaves one.
+    let _ = fs::remove_file(path);
+    OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
+}
+
+/// The file system's time: that of a file made now.
+pub fn time(path: &Path) -> Result<Timestamp> {
+    let _lock = Lock::beside(path, LOCK_TIMEOUT)?;
+    let new = beside(path);
+    let modified = make(&new).and_then(|file| file.metadata()?.modified());
+    let _ = fs::remove_file(&new);
+    let time = modified.and_then(|time| Timestamp::try_from(time).map_err(io::Error::other));
+    time.map_err(|error| fault("tell the time of", path, &error))
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(".zk-hosts-new");
+    path.into()
+}
+
+fn fault(operation: &str, path: &Path, error: &io::Error) -> anyhow::Error {
+    let failure = match error.kind() {
+        io::ErrorKind::PermissionDenied => Failure::NotPermitted,
+        io::ErrorKind::NotFound => Failure::NoObject,
+        _ => Failure::StoreFault,
+    };
+    failure.because(format!("{operation} {}: {error}", path.display()))
 }

@@ -1,20 +1,21 @@
-//! The request for the registry over HTTP, tried again until the timeout where that can help.
+//! HTTP: one attempt, and attempts until the deadline where another can help.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use ureq::http::Uri;
+use ureq::http::{Request, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Error, Proxy};
 
-use super::answer::{Verdict, judge};
+use super::answer::{Answer, Verdict};
 use super::{environment, proxy, retry};
 use crate::failure::Failure;
 use crate::registry::MAX_BYTES;
@@ -24,49 +25,101 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 const RESOLVE: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How this call talks to stores.
-pub struct Client<'a> {
+/// How a call talks to servers: until a deadline, over the proxy and with the authorities that are set.
+pub struct Client {
     deadline: Instant,
-    ca_file: Option<&'a Path>,
+    ca_file: Option<PathBuf>,
+    roots: OnceCell<RootCerts>,
 }
 
-impl<'a> Client<'a> {
+/// What is sent besides the URL.
+#[derive(Default)]
+pub struct Message<'a> {
+    /// GET where there is none.
+    pub method: Option<&'static str>,
+    /// Names in lower case.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl Client {
     /// `timeout` starts now and bounds all that the client does.
-    pub fn new(timeout: Duration, ca_file: Option<&'a Path>) -> Self {
-        Self { deadline: Instant::now() + timeout, ca_file }
+    #[must_use]
+    pub fn new(timeout: Duration, ca_file: Option<PathBuf>) -> Self {
+        Self { deadline: Instant::now() + timeout, ca_file, roots: OnceCell::new() }
     }
 
-    /// Fetches what `url` names at each attempt; `place` is one such URL, to choose proxy and TLS by.
+    /// What is left until the deadline.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Attempts until one is done or failed, or the deadline comes.
     ///
     /// # Errors
-    /// 65 to 69, 77 and 78.
-    pub fn get(&self, place: &str, url: impl Fn() -> String) -> Result<Vec<u8>> {
-        // The parser's message would repeat the URL.
-        let uri: Uri = place.parse().ok().context(Failure::BadSetting).context("the URL cannot be read")?;
-        let proxy = proxy::proxy_for(&uri)?;
-        let is_https = uri.scheme_str() == Some("https");
-        let roots = if is_https { roots(self.ca_file)? } else { RootCerts::WebPki };
+    /// Why the last attempt failed.
+    pub fn retried<T>(&self, mut attempt: impl FnMut() -> Result<Verdict<T>>) -> Result<T> {
         let mut failed = 0;
         loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            let agent = agent(left.min(ATTEMPT), is_https, proxy.clone(), roots.clone());
-            let (verdict, body) = attempt(&agent, &url());
-            let (failure, cause, retry_after) = match verdict {
-                Verdict::Registry => return Ok(body),
+            let (failure, cause, retry_after) = match attempt()? {
+                Verdict::Done(done) => return Ok(done),
                 Verdict::Failed(failure, cause) => return Err(failure.because(cause)),
                 Verdict::Again(failure, cause, retry_after) => (failure, cause, retry_after),
             };
             failed += 1;
-            let pause = retry::pause(failed, retry_after, random());
-            if pause >= self.deadline.saturating_duration_since(Instant::now()) {
+            if !self.pause(retry::pause(failed, retry_after, random())) {
                 return Err(failure.because(format!("{cause}; attempts within --timeout: {failed}")));
             }
+        }
+    }
+
+    /// Sleeps, unless the deadline comes first: then false, at once.
+    #[must_use]
+    pub fn pause(&self, pause: Duration) -> bool {
+        let in_time = pause < self.left();
+        if in_time {
             thread::sleep(pause);
         }
+        in_time
+    }
+
+    /// One attempt to a store or a service of AWS.
+    ///
+    /// # Errors
+    /// 78 for a proxy or a CA file that cannot be used.
+    pub fn send(&self, url: &str, message: &Message) -> Result<Verdict<Answer>> {
+        // The parser's message would repeat the URL.
+        let uri: Uri = url.parse().ok().context(Failure::BadSetting).context("the URL cannot be read")?;
+        let proxy = proxy::proxy_for(&uri)?;
+        let is_https = uri.scheme_str() == Some("https");
+        let roots = if is_https { self.roots()? } else { RootCerts::WebPki };
+        let agent = agent(self.left().min(ATTEMPT), CONNECT, is_https, proxy, roots);
+        Ok(attempt(&agent, url, message))
+    }
+
+    /// One attempt to a service of this machine or its host, within `timeout`: no proxy is between.
+    pub fn send_nearby(&self, url: &str, message: &Message, timeout: Duration) -> Verdict<Answer> {
+        let timeout = timeout.min(self.left());
+        attempt(&agent(timeout, timeout, false, None, RootCerts::WebPki), url, message)
+    }
+
+    /// The authorities to trust: `--ca-file`, else `AWS_CA_BUNDLE`, `SSL_CERT_FILE`, else the built-in ones.
+    fn roots(&self) -> Result<RootCerts> {
+        if let Some(roots) = self.roots.get() {
+            return Ok(roots.clone());
+        }
+        let from_environment = || environment("AWS_CA_BUNDLE").or_else(|| environment("SSL_CERT_FILE")).map(Into::into);
+        let roots = match self.ca_file.clone().or_else(from_environment) {
+            Some(path) => read_roots(&path)?,
+            None => RootCerts::WebPki,
+        };
+        Ok(self.roots.get_or_init(|| roots).clone())
     }
 }
 
-fn agent(timeout: Duration, https_only: bool, proxy: Option<Proxy>, roots: RootCerts) -> Agent {
+fn agent(timeout: Duration, connect: Duration, https_only: bool, proxy: Option<Proxy>, roots: RootCerts) -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -76,7 +129,7 @@ fn agent(timeout: Duration, https_only: bool, proxy: Option<Proxy>, roots: RootC
         .user_agent(concat!("zk-hosts/", env!("CARGO_PKG_VERSION")))
         .timeout_global(Some(timeout))
         .timeout_resolve(Some(RESOLVE))
-        .timeout_connect(Some(CONNECT))
+        .timeout_connect(Some(connect))
         // The default of 128 KiB each, zeroed, would cost more than all the rest of a pass. A presigned URL with a long
         // session token must fit.
         .input_buffer_size(16_384)
@@ -85,38 +138,43 @@ fn agent(timeout: Duration, https_only: bool, proxy: Option<Proxy>, roots: RootC
         .new_agent()
 }
 
-fn attempt(agent: &Agent, url: &str) -> (Verdict, Vec<u8>) {
-    let mut response = match agent.get(url).call() {
+fn attempt(agent: &Agent, url: &str, message: &Message) -> Verdict<Answer> {
+    let mut request = Request::builder().method(message.method.unwrap_or("GET")).uri(url);
+    for (name, value) in message.headers {
+        request = request.header(*name, *value);
+    }
+    let response = match message.method {
+        None => request.body(()).map_err(Error::from).and_then(|request| agent.run(request)),
+        Some(_) => request.body(message.body).map_err(Error::from).and_then(|request| agent.run(request)),
+    };
+    let mut response = match response {
         Ok(response) => response,
-        Err(error) => return (unanswered(&error), Vec::new()),
+        Err(error) => return unanswered(&error),
     };
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     // The end of a body without a length cannot be told from a cut.
     if status == 200 && !headers.contains_key("content-length") && !headers.contains_key("transfer-encoding") {
-        let cause = "the store gave no Content-Length".to_owned();
-        return (Verdict::Again(Failure::StoreFault, cause, None), Vec::new());
+        return Verdict::Again(Failure::StoreFault, "the answer has no Content-Length".to_owned(), None);
     }
     // ureq refuses a body of just the limit.
     match response.body_mut().with_config().limit(MAX_BYTES as u64 + 1).read_to_vec() {
-        Ok(body) => (judge(status, &headers, &body), body),
-        Err(_) if status != 200 => (judge(status, &headers, &[]), Vec::new()),
-        Err(Error::BodyExceedsLimit(_)) => {
-            (Verdict::Failed(Failure::Refused, "it is larger than 1 MiB".to_owned()), Vec::new())
-        }
-        Err(error) => (unanswered(&error), Vec::new()),
+        Ok(body) => Verdict::Done(Answer { status, headers, body }),
+        Err(_) if status != 200 => Verdict::Done(Answer { status, headers, body: Vec::new() }),
+        Err(Error::BodyExceedsLimit(_)) => Verdict::Failed(Failure::Refused, "it is larger than 1 MiB".to_owned()),
+        Err(error) => unanswered(&error),
     }
 }
 
 /// No answer, or not all of it: each attempt may find another state of the network.
-fn unanswered(error: &Error) -> Verdict {
+fn unanswered(error: &Error) -> Verdict<Answer> {
     let failure = match error {
         Error::Tls(_) | Error::Rustls(_) => Failure::Tls,
         Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Failure::Tls,
         _ => Failure::Unreachable,
     };
     let cause = match error {
-        // These two would print the URL.
-        Error::BadUri(_) | Error::RequireHttpsOnly(_) => "the URL cannot be used".to_owned(),
+        // These would print the URL, or a header of ours.
+        Error::BadUri(_) | Error::RequireHttpsOnly(_) | Error::Http(_) => "the request cannot be made".to_owned(),
         Error::Timeout(what) => format!("no answer in time ({what})"),
         Error::Io(error) => error.to_string(),
         error => error.to_string(),
@@ -124,14 +182,9 @@ fn unanswered(error: &Error) -> Verdict {
     Verdict::Again(failure, cause.chars().take(200).collect(), None)
 }
 
-/// The authorities to trust: `--ca-file`, else `AWS_CA_BUNDLE`, `SSL_CERT_FILE`, else the built-in ones.
-fn roots(ca_file: Option<&Path>) -> Result<RootCerts> {
-    let from_environment = || environment("AWS_CA_BUNDLE").or_else(|| environment("SSL_CERT_FILE")).map(Into::into);
-    let Some(path) = ca_file.map(Path::to_path_buf).or_else(from_environment) else {
-        return Ok(RootCerts::WebPki);
-    };
+fn read_roots(path: &std::path::Path) -> Result<RootCerts> {
     let bad = |cause: String| Failure::BadCaFile.because(format!("read the CA file {}: {cause}", path.display()));
-    let pem = fs::read(&path).map_err(|error| bad(error.to_string()))?;
+    let pem = fs::read(path).map_err(|error| bad(error.to_string()))?;
     let certificates: Vec<_> = parse_pem(&pem)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -147,6 +200,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCerts> {
 }
 
 /// A number that differs from call to call and from host to host: std seeds its hash maps from the kernel.
-fn random() -> u64 {
+#[must_use]
+pub fn random() -> u64 {
     RandomState::new().hash_one(())
 }

@@ -4,7 +4,7 @@ mod answer;
 mod file;
 mod http;
 mod proxy;
-mod retry;
+pub mod retry;
 mod s3;
 
 use std::fmt;
@@ -14,9 +14,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use ureq::http::Uri;
 
+use crate::console::Console;
 use crate::failure::Failure;
+
+pub use answer::{Answer, Verdict, Written, element};
+pub use http::{Client, Message, random};
+pub use s3::{S3, region};
 
 /// A place that holds a registry.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,6 +86,19 @@ impl Location {
             .map_err(|fault| Failure::BadSetting.because(format!("read --registry from {path}: {fault}")))
     }
 
+    /// The location, where a registry can be written to it.
+    ///
+    /// # Errors
+    /// 64 for a URL.
+    pub fn writable(self) -> Result<Self> {
+        match self {
+            Self::Url(_) => {
+                Err(Failure::Usage.because(format!("write {self}: a URL is read only, give s3://bucket/key")))
+            }
+            location => Ok(location),
+        }
+    }
+
     fn parse(text: &str) -> Result<Self, &'static str> {
         if let Some(rest) = text.strip_prefix("s3://") {
             return s3_location(rest);
@@ -123,18 +142,119 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
-/// Fetches the registry's bytes. `timeout` bounds all network work, `ca_file` replaces the built-in authorities.
+/// A registry as it was read.
+#[derive(Debug)]
+pub struct Object {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What a write on the condition that nobody wrote in between names: an `ETag`, or the bytes of a file.
+    pub version: Vec<u8>,
+}
+
+/// What a write depends on.
+#[derive(Clone, Copy)]
+pub enum Condition<'a> {
+    /// The object is as it was read.
+    Is(&'a [u8]),
+    /// There is no object.
+    IsAbsent,
+}
+
+/// A location that is ready to be asked. Each method is one attempt.
+pub enum Store<'a> {
+    /// `s3://`
+    S3(Box<S3<'a>>),
+    /// `https://`
+    Url(&'a Client, &'a SecretUrl),
+    /// `file://`
+    File(&'a Path),
+}
+
+impl<'a> Store<'a> {
+    /// Finds what is needed to ask: for S3 credentials, region and endpoint.
+    ///
+    /// # Errors
+    /// 78 where that is not to be had, 69 and 77 where a source of credentials does not give them.
+    pub fn open(location: &'a Location, client: &'a Client) -> Result<Self> {
+        Ok(match location {
+            Location::S3 { bucket, key } => Self::S3(Box::new(S3::open(client, bucket, key)?)),
+            Location::Url(url) => Self::Url(client, url),
+            Location::File(path) => Self::File(path),
+        })
+    }
+
+    /// Reads the registry.
+    ///
+    /// # Errors
+    /// Those that no store had a part in.
+    pub fn read(&self) -> Result<Verdict<Object>> {
+        match self {
+            Self::S3(s3) => s3.read(),
+            Self::Url(client, url) => {
+                let answer = client.send(&url.0, &Message::default())?;
+                let object = |answer: Answer| Object { bytes: answer.body, version: Vec::new() };
+                Ok(answer.and_then(|answer| answer.judge_read().and_then(|()| Verdict::Done(object(answer)))))
+            }
+            Self::File(path) => file::read(path).map(Verdict::Done),
+        }
+    }
+
+    /// Writes the registry if the condition holds.
+    ///
+    /// # Errors
+    /// 64 for a URL, which is read only; those that no store had a part in.
+    pub fn write(&self, bytes: &[u8], condition: Condition) -> Result<Verdict<Written>> {
+        match self {
+            Self::S3(s3) => s3.write(bytes, condition),
+            Self::Url(..) => Err(Failure::Usage.because("a URL is read only: give s3://bucket/key or file:///path")),
+            Self::File(path) => file::write(path, bytes, condition).map(Verdict::Done),
+        }
+    }
+
+    /// Whether conditions hold here: known of AWS and of files, else found out.
+    ///
+    /// # Errors
+    /// Those that no store had a part in.
+    pub fn test(&self) -> Result<Verdict<()>> {
+        match self {
+            Self::S3(s3) if s3.by_hand => s3.test(),
+            _ => Ok(Verdict::Done(())),
+        }
+    }
+
+    /// The store's time; a file system's own for a file.
+    ///
+    /// # Errors
+    /// 74 and 77 where no file can be made beside a registry in a file.
+    pub fn time(&self) -> Result<Timestamp> {
+        match self {
+            Self::S3(s3) => Ok(s3.time()),
+            Self::Url(..) => Ok(Timestamp::now()),
+            Self::File(path) => file::time(path),
+        }
+    }
+
+    /// Says with `-v` how far the store's clock is off, where that is worth a word.
+    pub fn note_clock(&self, console: Console) {
+        if let Self::S3(s3) = self
+            && s3.ahead().unsigned_abs() > Duration::from_secs(5)
+        {
+            let (seconds, way) = (s3.ahead().as_secs(), if s3.ahead().is_positive() { "behind" } else { "ahead of" });
+            console.note(format!("this machine's clock is {} s {way} the store's", seconds.abs()));
+        }
+    }
+}
+
+/// Fetches the registry's bytes, trying again until the client's deadline.
 ///
 /// # Errors
 /// 65 to 69, 77 and 78, as in [`Failure`].
-pub fn get(location: &Location, timeout: Duration, ca_file: Option<&Path>) -> Result<Vec<u8>> {
-    let client = http::Client::new(timeout, ca_file);
-    let bytes = match location {
-        Location::S3 { bucket, key } => s3::get(&client, bucket, key),
-        Location::Url(url) => client.get(&url.0, || url.0.clone()),
-        Location::File(path) => file::get(path),
-    };
-    bytes.with_context(|| format!("fetch {location}"))
+pub fn fetch(location: &Location, client: &Client, console: Console) -> Result<Vec<u8>> {
+    let doing = || format!("fetch {location}");
+    let store = Store::open(location, client).with_context(doing)?;
+    let object = client.retried(|| store.read()).with_context(doing)?;
+    store.note_clock(console);
+    Ok(object.bytes)
 }
 
 /// The value of an environment variable; an empty one is not set.

@@ -1,29 +1,123 @@
-//! A registry in S3, by requests that this pass presigns.
+//! A registry in S3, by requests that this call presigns.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
-use super::environment;
-use super::http::Client;
+use super::answer::{Answer, Verdict, Written};
+use super::http::{Client, Message};
+use super::{Condition, Object, environment};
 use crate::credentials::{self, Profile};
 use crate::failure::Failure;
+use crate::imds;
 
 /// How long a signature is good for: as far as S3 lets clocks differ.
 const SIGNED_FOR: Duration = Duration::from_secs(900);
 
-/// Fetches an object.
-pub fn get(client: &Client, bucket: &str, key: &str) -> Result<Vec<u8>> {
-    let profile = Profile::load()?;
-    let credentials = credentials::find(&profile)?;
-    let bucket = Settings::load(&profile)?.bucket(bucket)?;
-    let sign = || presigned(&bucket, &credentials, key);
-    client.get(bucket.base_url().as_str(), sign)
+/// An object's place, and the credentials of this moment.
+pub struct S3<'a> {
+    client: &'a Client,
+    bucket: Bucket,
+    credentials: Credentials,
+    key: &'a str,
+    /// Whether the endpoint was set by hand, and so is not known to keep conditions.
+    pub by_hand: bool,
+    /// How far the store's clock was ahead of ours in its last answer.
+    ahead: Cell<SignedDuration>,
+    /// Whether the store has refused a signature for its time, so that its clock is to be signed by.
+    refused: Cell<bool>,
 }
 
-fn presigned(bucket: &Bucket, credentials: &Credentials, key: &str) -> String {
-    bucket.get_object(Some(credentials), key).sign(SIGNED_FOR).into()
+impl<'a> S3<'a> {
+    /// Finds credentials, region and endpoint.
+    ///
+    /// # Errors
+    /// 78 where that is not to be had, 69 and 77 where a source of credentials does not give them.
+    pub fn open(client: &'a Client, bucket: &str, key: &'a str) -> Result<Self> {
+        let profile = Profile::load()?;
+        let credentials = credentials::find(&profile, client)?;
+        let settings = Settings::load(&profile, client)?;
+        let by_hand = settings.endpoint.is_some();
+        let bucket = settings.bucket(bucket)?;
+        let (ahead, refused) = (Cell::default(), Cell::default());
+        Ok(Self { client, bucket, credentials, key, by_hand, ahead, refused })
+    }
+
+    /// The store's time, as far as it has told it.
+    pub fn time(&self) -> Timestamp {
+        Timestamp::now() + self.ahead.get()
+    }
+
+    /// How far the store's clock is ahead of ours.
+    pub fn ahead(&self) -> SignedDuration {
+        self.ahead.get()
+    }
+
+    /// One attempt to read the object.
+    ///
+    /// # Errors
+    /// Those that no store had a part in.
+    pub fn read(&self) -> Result<Verdict<Object>> {
+        let action = self.bucket.get_object(Some(&self.credentials), self.key);
+        let answer = self.send(&action, &Message::default())?;
+        Ok(answer.and_then(|answer| {
+            let version = answer.header("etag").unwrap_or_default().to_owned();
+            answer
+                .judge_read()
+                .and_then(|()| Verdict::Done(Object { bytes: answer.body, version: version.into_bytes() }))
+        }))
+    }
+
+    /// One attempt to write the object.
+    ///
+    /// # Errors
+    /// Those that no store had a part in.
+    pub fn write(&self, bytes: &[u8], condition: Condition) -> Result<Verdict<Written>> {
+        let (name, value) = match condition {
+            Condition::IsAbsent => ("if-none-match", "*".into()),
+            Condition::Is(version) => ("if-match", String::from_utf8_lossy(version)),
+        };
+        if value.is_empty() {
+            return Err(Failure::UnsafeStore.because("the store gives no ETag to write by"));
+        }
+        let answer = self.put(self.key, name, &value, bytes)?;
+        Ok(answer.and_then(|answer| answer.judge_write(name == "if-match")))
+    }
+
+    /// One attempt to find out whether the store keeps conditions: a write, beside the object, whose condition cannot hold.
+    ///
+    /// # Errors
+    /// Those that no store had a part in.
+    pub fn test(&self) -> Result<Verdict<()>> {
+        let answer = self.put(&format!("{}.probe", self.key), "if-match", "\"0\"", b"")?;
+        Ok(answer.and_then(|answer| answer.judge_test()))
+    }
+
+    fn put(&self, key: &str, condition: &str, value: &str, body: &[u8]) -> Result<Verdict<Answer>> {
+        let mut action = self.bucket.put_object(Some(&self.credentials), key);
+        action.headers_mut().insert(condition.to_owned(), value.to_owned());
+        self.send(&action, &Message { method: Some("PUT"), headers: &[(condition, value)], body })
+    }
+
+    /// Signs and sends; where the store refuses the signature for its time, once more by the store's clock.
+    fn send<'b>(&self, action: &impl S3Action<'b>, message: &Message) -> Result<Verdict<Answer>> {
+        loop {
+            let now = if self.refused.get() { self.time() } else { Timestamp::now() };
+            let url = action.sign_with_time(SIGNED_FOR, &now);
+            let verdict = self.client.send(url.as_str(), message)?;
+            let Verdict::Done(answer) = &verdict else { return Ok(verdict) };
+            let time = answer.time();
+            if let Some(time) = time {
+                self.ahead.set(time.duration_since(Timestamp::now()));
+            }
+            if time.is_none() || !answer.is_out_of_time() || self.refused.replace(true) {
+                return Ok(verdict);
+            }
+        }
+    }
 }
 
 /// Which store is asked.
@@ -37,21 +131,11 @@ struct Settings {
 }
 
 impl Settings {
-    fn load(profile: &Profile) -> Result<Self> {
-        let region = environment("AWS_REGION")
-            .or_else(|| environment("AWS_DEFAULT_REGION"))
-            .or_else(|| profile.region())
-            .ok_or_else(|| {
-                Failure::NoRegion.because("no region is set (AWS_REGION, AWS_DEFAULT_REGION, the profile)")
-            })?;
-        // It becomes part of a host name.
-        if !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(Failure::BadSetting
-                .because("the region (AWS_REGION, AWS_DEFAULT_REGION, the profile) is no region's name"));
-        }
+    fn load(profile: &Profile, client: &Client) -> Result<Self> {
+        let region = region(profile, client)?;
         let endpoint = environment("AWS_ENDPOINT_URL_S3")
             .or_else(|| environment("AWS_ENDPOINT_URL"))
-            .or_else(|| profile.s3_endpoint());
+            .or_else(|| profile.endpoint("s3"));
         let is_on = |name: &str| environment(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let (dualstack, fips) = (is_on("AWS_USE_DUALSTACK_ENDPOINT"), is_on("AWS_USE_FIPS_ENDPOINT"));
         Ok(Self { region, endpoint, dualstack, fips })
@@ -73,6 +157,27 @@ impl Settings {
         let suffix = if self.region.starts_with("cn-") { ".cn" } else { "" };
         format!("https://{service}{stack}.{}.amazonaws.com{suffix}", self.region)
     }
+}
+
+/// The region by `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile, or the instance that this runs on.
+///
+/// # Errors
+/// 78 where none of them tells it.
+pub fn region(profile: &Profile, client: &Client) -> Result<String> {
+    let set = environment("AWS_REGION").or_else(|| environment("AWS_DEFAULT_REGION")).or_else(|| profile.region());
+    let region = match set {
+        Some(region) => Some(region),
+        None => imds::get(client, "placement/region")?,
+    };
+    let none = || Failure::NoRegion.because("no region is set (AWS_REGION, AWS_DEFAULT_REGION, the profile)");
+    let region = region.ok_or_else(none)?;
+    // It becomes part of a host name.
+    if !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(
+            Failure::BadSetting.because("the region (AWS_REGION, AWS_DEFAULT_REGION, the profile) is no name of one")
+        );
+    }
+    Ok(region)
 }
 
 /// The certificate of a virtual host matches one label, and a host name no capitals or underscores.

@@ -1,33 +1,53 @@
-//! PURE: the registry's bytes in; the addresses of its owned members out, or the one fault for which it is refused whole.
+//! PURE: the registry's bytes in; the addresses of its owned members out, or the one fault for which it is refused whole;
+//! and the registry with one member changed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+mod object;
+mod update;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::hosts::{Number, Prefix};
+
+use object::Object;
+pub use update::{Member, first};
 
 /// The largest registry that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
 
 /// A registry that was read and found valid.
 #[derive(Debug)]
-pub struct Registry {
+pub struct Registry<'a> {
     /// How many writes it has seen.
     pub generation: u64,
-    /// The address of each owned member; at least one.
+    /// The address of each owned member.
     pub addresses: BTreeMap<Number, IpAddr>,
+    top: Object<'a>,
+    members: Object<'a>,
 }
 
-impl Registry {
-    /// Reads and validates a registry. Members whose name is not owned are ignored, whatever they hold.
+impl<'a> Registry<'a> {
+    /// Reads and validates a registry that must have an owned member. Members whose name is not owned are ignored, whatever
+    /// they hold.
     ///
     /// # Errors
     /// The JSON path of the first fault, and what is wrong there.
-    pub fn parse(bytes: &[u8], prefix: &Prefix, allow_loopback: bool) -> Result<Self> {
+    pub fn parse(bytes: &'a [u8], prefix: &Prefix, allow_loopback: bool) -> Result<Self> {
+        let registry = Self::parse_to_write(bytes, prefix, allow_loopback)?;
+        if registry.addresses.is_empty() {
+            bail!("$.members: no member is named {prefix} and a number: the --prefix or the key is wrong");
+        }
+        Ok(registry)
+    }
+
+    /// Reads and validates a registry that may have no owned member yet.
+    ///
+    /// # Errors
+    /// As for [`Registry::parse`].
+    pub fn parse_to_write(bytes: &'a [u8], prefix: &Prefix, allow_loopback: bool) -> Result<Self> {
         ensure!(bytes.len() <= MAX_BYTES, "$: larger than 1 MiB");
         ensure!(!bytes.starts_with(b"\xef\xbb\xbf"), "$: it begins with a byte order mark");
         let top: Object = serde_json::from_slice(bytes).context("$: not a JSON object")?;
@@ -54,10 +74,7 @@ impl Registry {
                 ensure!(first, "$.members.{name}: this name stands twice, in another case");
             }
         }
-        if addresses.is_empty() {
-            bail!("$.members: no member is named {prefix} and a number: the --prefix or the key is wrong");
-        }
-        Ok(Self { generation, addresses })
+        Ok(Self { generation, addresses, top, members })
     }
 
     /// The pairs of names that have one address, each name with the first one that had it.
@@ -98,7 +115,8 @@ fn address(json: &str, path: &str, allow_loopback: bool) -> Result<IpAddr> {
 }
 
 /// Why no other host could reach a member at this address.
-fn unusable(address: IpAddr, allow_loopback: bool) -> Option<&'static str> {
+#[must_use]
+pub fn unusable(address: IpAddr, allow_loopback: bool) -> Option<&'static str> {
     let link_local = match address {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
@@ -120,52 +138,11 @@ fn shown(text: &str) -> String {
     start.escape_debug().to_string()
 }
 
-/// A JSON object in its own order, each value as its text: keeps what serde's maps would merge or rewrite.
-struct Object<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'a> Object<'a> {
-    fn get(&self, key: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
-    }
-
-    fn refuse_duplicates(&self, path: &str) -> Result<()> {
-        let mut seen = BTreeSet::new();
-        for (key, _) in &self.0 {
-            ensure!(seen.insert(key), "{path}: the key {} stands twice", shown(key));
-        }
-        Ok(())
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Pairs)
-    }
-}
-
-struct Pairs;
-
-impl<'de> Visitor<'de> for Pairs {
-    type Value = Object<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
-        }
-        Ok(Object(pairs))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Registry> {
+    fn parse(text: &str) -> Result<Registry<'_>> {
         Registry::parse(text.as_bytes(), &Prefix::parse("zoov").unwrap(), false)
     }
 

@@ -1,0 +1,85 @@
+//! The metadata service of EC2, version 2 only.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::failure::Failure;
+use crate::store::{Answer, Client, Message, Verdict, environment};
+
+const ENDPOINT: &str = "http://169.254.169.254";
+
+/// It answers in milliseconds, or is not there.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Whether this is a machine of EC2, by its firmware, or by an endpoint that was set.
+#[must_use]
+pub fn is_expected() -> bool {
+    let begins =
+        |path: &str, with: &str| fs::read_to_string(path).is_ok_and(|text| text.to_ascii_lowercase().starts_with(with));
+    environment("AWS_EC2_METADATA_SERVICE_ENDPOINT").is_some()
+        || begins("/sys/class/dmi/id/sys_vendor", "amazon ec2")
+        || begins("/sys/hypervisor/uuid", "ec2")
+}
+
+/// The text at `path` under `/latest/meta-data/`. None where the service is off, is not there on a machine that is none of
+/// EC2's, or has no such text. Where it is expected and does not answer, it is waited for until the client's deadline.
+///
+/// # Errors
+/// 69 where it is expected and does not answer in time; 77 where it refuses.
+pub fn get(client: &Client, path: &str) -> Result<Option<String>> {
+    if environment("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return Ok(None);
+    }
+    // One that begins to answer later, or forgot its tokens.
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let (failure, cause) = match attempt(client, path) {
+            Verdict::Done(found) => return Ok(found),
+            Verdict::Failed(failure, cause) if attempts > 1 || failure != Failure::MetadataDenied => {
+                return Err(failure.because(format!("ask the metadata service for {path}: {cause}")));
+            }
+            Verdict::Failed(failure, cause) | Verdict::Again(failure, cause, _) => (failure, cause),
+        };
+        if !is_expected() && failure != Failure::MetadataDenied {
+            return Ok(None);
+        }
+        if client.left() <= TIMEOUT {
+            return Err(failure.because(format!("ask the metadata service for {path}: {cause}")));
+        }
+        thread::sleep(TIMEOUT.min(client.left()) / 2);
+    }
+}
+
+fn attempt(client: &Client, path: &str) -> Verdict<Option<String>> {
+    let endpoint = environment("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
+    let endpoint = endpoint.trim_end_matches('/');
+    let ttl = [("x-aws-ec2-metadata-token-ttl-seconds", "300")];
+    let put = Message { method: Some("PUT"), headers: &ttl, body: b"" };
+    let token = client.send_nearby(&format!("{endpoint}/latest/api/token"), &put, TIMEOUT).and_then(judge);
+    token.and_then(|token| {
+        let Some(token) = token else {
+            return Verdict::Failed(Failure::UnexpectedAnswer, "it gives no token (IMDSv2)".to_owned());
+        };
+        let headers = [("x-aws-ec2-metadata-token", token.as_str())];
+        let get = Message { headers: &headers, ..Message::default() };
+        client.send_nearby(&format!("{endpoint}/latest/meta-data/{path}"), &get, TIMEOUT).and_then(judge)
+    })
+}
+
+fn judge(answer: Answer) -> Verdict<Option<String>> {
+    let cause = format!("it answered {}", answer.status);
+    match answer.status {
+        200 => match String::from_utf8(answer.body) {
+            Ok(text) => Verdict::Done(Some(text.trim().to_owned())),
+            Err(_) => Verdict::Failed(Failure::UnexpectedAnswer, "it answered with no text".to_owned()),
+        },
+        404 => Verdict::Done(None),
+        401 | 403 => Verdict::Failed(Failure::MetadataDenied, cause),
+        429 | 500..=599 => Verdict::Again(Failure::StoreFault, cause, None),
+        _ => Verdict::Failed(Failure::UnexpectedAnswer, cause),
+    }
+}
