@@ -1,6 +1,7 @@
 //! `zk-hosts register`: publishes this host's address, so that nobody else's is lost.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,9 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long a role and its rights may take to be there after boot.
 const RIGHTS: Duration = Duration::from_secs(30);
+
+/// How long credentials are used before they are asked for again: a call may outlive them.
+const CREDENTIALS: Duration = Duration::from_secs(60);
 
 /// How long a live holder is left alone between two looks at it.
 const HOLDER: Duration = Duration::from_secs(1);
@@ -46,11 +50,11 @@ pub fn run(options: &Register, console: Console) -> Result<u8> {
     let name = common.prefix.name(number);
     console.note(format!("{name} is {}", member.ip));
 
-    let pass = Pass { options, console, location: &location, client: &client, number, member, began: Instant::now() };
-    let mut writes = Writes::default();
+    let pass = Pass { options, console, location: &location, client: &client, number, member };
+    let mut state = State::default();
     loop {
         let doing = || format!("register {name} in {location}");
-        match pass.attempt(&mut writes).with_context(doing)? {
+        match pass.attempt(&mut state).with_context(doing)? {
             Attempt::Done(lines) => {
                 console.result(lines.as_bytes());
                 return Ok(0);
@@ -65,9 +69,13 @@ pub fn run(options: &Register, console: Console) -> Result<u8> {
     }
 }
 
-/// What this call has done to the store so far.
+/// What this call has come to so far.
 #[derive(Default)]
-struct Writes {
+struct State<'a> {
+    /// The store, and since when.
+    store: Option<(Store<'a>, Instant)>,
+    /// When the store, or a source of credentials, first refused.
+    refused: Option<Instant>,
     /// The store was found to keep conditions, or is trusted to.
     tested: bool,
     /// What to print of a write whose answer did not come: it may have landed.
@@ -76,7 +84,7 @@ struct Writes {
     failed: u32,
 }
 
-/// One call.
+/// What this call is about.
 struct Pass<'a> {
     options: &'a Register,
     console: Console,
@@ -84,94 +92,96 @@ struct Pass<'a> {
     client: &'a Client,
     number: Number,
     member: Member,
-    began: Instant,
 }
 
-impl Pass<'_> {
-    /// Reads, decides, writes on the condition that nobody wrote in between.
-    fn attempt(&self, writes: &mut Writes) -> Result<Attempt> {
-        let store = match Store::open(self.location, self.client) {
-            Ok(store) => store,
-            Err(error) => return self.wait_for_rights(error, writes),
+impl<'a> Pass<'a> {
+    /// Asks the store, with credentials that are neither old nor refused.
+    fn attempt(&self, state: &mut State<'a>) -> Result<Attempt> {
+        let (store, since) = match state.store.take() {
+            Some((store, since)) if since.elapsed() < CREDENTIALS => (store, since),
+            _ => match Store::open(self.location, self.client) {
+                Ok(store) => (store, Instant::now()),
+                Err(error) => return state.refused(error),
+            },
         };
-        let mut hidden = false;
-        let object = match store.read()? {
-            Verdict::Done(object) => Some(object),
-            Verdict::Failed(Failure::NoObject, _) => None,
-            Verdict::Failed(Failure::Deleted, _) if self.options.force => None,
+        let attempt = self.publish(&store, state);
+        if state.refused.is_none() {
+            state.store = Some((store, since));
+        }
+        attempt
+    }
+
+    /// Reads, decides, and writes on the condition that nobody wrote in between.
+    fn publish(&self, store: &Store, state: &mut State) -> Result<Attempt> {
+        let (object, hidden) = match store.read()? {
+            Verdict::Done(object) => (Some(object), false),
+            Verdict::Failed(Failure::NoObject, _) => (None, false),
+            Verdict::Failed(Failure::Deleted, _) if self.options.force => (None, false),
             // Without the right to list, a missing object is refused just so: a creation tells.
-            Verdict::Failed(Failure::Denied, _) => {
-                hidden = true;
-                None
-            }
-            Verdict::Failed(failure, cause) => return self.wait_for_rights(failure.because(cause), writes),
-            Verdict::Again(failure, cause, after) => return Ok(writes.again(failure.because(cause), after)),
+            Verdict::Failed(Failure::Denied, _) => (None, true),
+            verdict => return state.unresolved(verdict),
         };
         store.note_clock(self.console);
-
-        let prefix = &self.options.common.prefix;
-        let refused = |fault: Error| Failure::Refused.because(format!("{fault:#}"));
-        let registry = object.as_ref().map(|object| {
-            Registry::parse_to_write(&object.bytes, prefix, self.options.common.allow_loopback).map_err(refused)
-        });
-        let registry = registry.transpose()?;
-        if registry.as_ref().is_some_and(|registry| registry.has(prefix, self.number, &self.member)) {
-            return Ok(Attempt::Done(std::mem::take(&mut writes.unanswered)));
-        }
-        let holder = registry.as_ref().and_then(|registry| registry.addresses.get(&self.number).copied());
-        if let Some(ip) = holder.filter(|ip| *ip != self.member.ip)
-            && !self.options.force
-            && probe::accepts(ip, self.options.probe_port)
-        {
-            let name = prefix.name(self.number);
-            let cause = format!("{name} is {ip}, which accepts connections on port {}", self.options.probe_port);
-            return Ok(Attempt::Wait(Failure::HolderAlive.because(cause), HOLDER));
-        }
-        if !writes.tested && !self.options.unsafe_store {
-            match store.test()? {
-                Verdict::Done(()) => writes.tested = true,
-                Verdict::Failed(failure, cause) => return self.wait_for_rights(failure.because(cause), writes),
-                Verdict::Again(failure, cause, after) => return Ok(writes.again(failure.because(cause), after)),
+        let common = &self.options.common;
+        let old = match &object {
+            Some(object) => {
+                let parsed = Registry::parse_to_write(&object.bytes, &common.prefix, common.allow_loopback);
+                Some((parsed?, object.version.as_slice()))
             }
-        }
-
-        let now = store.time()?;
-        let (bytes, condition) = match (&registry, &object) {
-            (Some(registry), Some(object)) => {
-                let bytes = registry.with_member(prefix, self.number, &self.member, now).map_err(refused)?;
-                (bytes, Condition::Is(&object.version))
-            }
-            _ => (registry::first(&prefix.name(self.number), &self.member, now), Condition::IsAbsent),
+            None => None,
         };
-        let lines = self.lines(holder, object.is_none());
-        match store.write(&bytes, condition)? {
+        let registry = old.as_ref().map(|(registry, _)| registry);
+        if registry.is_some_and(|registry| registry.has(&common.prefix, self.number, &self.member)) {
+            return Ok(Attempt::Done(std::mem::take(&mut state.unanswered)));
+        }
+        let holder = registry.and_then(|registry| registry.addresses.get(&self.number).copied());
+        if let Some(error) = holder.and_then(|ip| self.live_holder(ip)) {
+            return Ok(Attempt::Wait(error, HOLDER));
+        }
+        if !state.tested && !self.options.unsafe_store {
+            match store.test()? {
+                Verdict::Done(()) => state.tested = true,
+                verdict => return state.unresolved(verdict),
+            }
+        }
+
+        let lines = self.lines(holder, old.is_none());
+        match self.write(store, old)? {
             Verdict::Done(Written::Landed) => Ok(Attempt::Done(lines)),
             Verdict::Done(Written::Collided) if hidden => {
                 Err(Failure::Denied.because("the registry exists, and may not be read"))
             }
-            Verdict::Done(Written::Collided) => Ok(writes.collided()),
-            Verdict::Failed(failure, cause) => self.wait_for_rights(failure.because(cause), writes),
-            Verdict::Again(failure, cause, after) => {
-                writes.unanswered = lines;
-                Ok(writes.again(failure.because(cause), after))
+            Verdict::Done(Written::Collided) => Ok(state.collided()),
+            verdict => {
+                // It may have landed all the same.
+                state.unanswered = lines;
+                state.unresolved(verdict)
             }
         }
     }
 
-    /// After boot a role, and what it may do, need some seconds to be known everywhere.
-    fn wait_for_rights(&self, error: Error, writes: &mut Writes) -> Result<Attempt> {
-        let is_right = match error.downcast_ref::<Failure>() {
-            Some(Failure::NoCredentials) => imds::is_expected(),
-            Some(failure) => failure.is_about_rights(),
-            None => false,
-        };
-        if is_right && self.began.elapsed() < RIGHTS {
-            return Ok(writes.again(error, None));
+    /// Why the holder of the name is not replaced now, where that is so.
+    fn live_holder(&self, ip: IpAddr) -> Option<Error> {
+        let port = self.options.probe_port;
+        if ip == self.member.ip || self.options.force || !probe::accepts(ip, port) {
+            return None;
         }
-        Err(error)
+        let name = self.options.common.prefix.name(self.number);
+        Some(Failure::HolderAlive.because(format!("{name} is {ip}, which accepts connections on port {port}")))
     }
 
-    fn lines(&self, holder: Option<std::net::IpAddr>, is_new: bool) -> String {
+    fn write(&self, store: &Store, old: Option<(Registry, &[u8])>) -> Result<Verdict<Written>> {
+        let (prefix, now) = (&self.options.common.prefix, store.time()?);
+        match old {
+            Some((registry, version)) => {
+                let bytes = registry.with_member(prefix, self.number, &self.member, now)?;
+                store.write(&bytes, Condition::Is(version))
+            }
+            None => store.write(&registry::first(&prefix.name(self.number), &self.member, now), Condition::IsAbsent),
+        }
+    }
+
+    fn lines(&self, holder: Option<IpAddr>, is_new: bool) -> String {
         let name = self.options.common.prefix.name(self.number);
         let what = match holder {
             Some(ip) if ip == self.member.ip => return String::new(),
@@ -183,7 +193,29 @@ impl Pass<'_> {
     }
 }
 
-impl Writes {
+impl State<'_> {
+    /// What a verdict comes to that is not done.
+    fn unresolved<T>(&mut self, verdict: Verdict<T>) -> Result<Attempt> {
+        match verdict {
+            Verdict::Failed(failure, cause) => self.refused(failure.because(cause)),
+            Verdict::Again(failure, cause, after) => Ok(self.again(failure.because(cause), after)),
+            Verdict::Done(_) => Ok(Attempt::Done(String::new())),
+        }
+    }
+
+    /// After boot a role, and what it may do, need some seconds to be known everywhere; other failures are final.
+    fn refused(&mut self, error: Error) -> Result<Attempt> {
+        let may_pass = match error.downcast_ref::<Failure>() {
+            Some(Failure::NoCredentials) => imds::is_expected(),
+            Some(failure) => failure.is_about_rights(),
+            None => false,
+        };
+        if may_pass && self.refused.get_or_insert_with(Instant::now).elapsed() < RIGHTS {
+            return Ok(self.again(error, None));
+        }
+        Err(error)
+    }
+
     fn again(&mut self, error: Error, after: Option<Duration>) -> Attempt {
         self.failed += 1;
         Attempt::Wait(error, retry::pause(self.failed, after, random()))

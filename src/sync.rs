@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::cli::Sync;
 use crate::console::Console;
@@ -70,8 +70,8 @@ pub fn run(options: &Sync, console: Console) -> Result<u8> {
 
 fn read<'a>(bytes: &'a [u8], location: &Location, options: &Sync, console: Console) -> Result<Registry<'a>> {
     let common = &options.common;
-    let registry = Registry::parse(bytes, &common.prefix, common.allow_loopback)
-        .map_err(|fault| Failure::Refused.because(format!("read {location}: {fault:#}")))?;
+    let registry =
+        Registry::parse(bytes, &common.prefix, common.allow_loopback).with_context(|| format!("read {location}"))?;
 
     let (generation, members) = (registry.generation, registry.addresses.len());
     console.note(format!("{location}: generation {generation}, {members} members"));

@@ -39,8 +39,7 @@ fn attempt(options: &Unregister, store: &Store, tested: &mut bool) -> Result<Ver
         Verdict::Done(object) => object,
         verdict => return Ok(verdict.and_then(|_| Verdict::Done(String::new()))),
     };
-    let refused = |fault: anyhow::Error| Failure::Refused.because(format!("{fault:#}"));
-    let registry = Registry::parse_to_write(&object.bytes, prefix, options.common.allow_loopback).map_err(refused)?;
+    let registry = Registry::parse_to_write(&object.bytes, prefix, options.common.allow_loopback)?;
     let Some(ip) = registry.addresses.get(&options.id) else {
         return Ok(Verdict::Done(String::new()));
     };
@@ -50,7 +49,7 @@ fn attempt(options: &Unregister, store: &Store, tested: &mut bool) -> Result<Ver
             verdict => return Ok(verdict.and_then(|()| Verdict::Done(String::new()))),
         }
     }
-    let bytes = registry.without_member(prefix, options.id, store.time()?).map_err(refused)?;
+    let bytes = registry.without_member(prefix, options.id, store.time()?)?;
     let written = store.write(&bytes, Condition::Is(&object.version))?;
     let change = Change { name: prefix.name(options.id), what: What::Removed(*ip) };
     Ok(written.and_then(|written| match written {

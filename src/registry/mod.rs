@@ -7,9 +7,10 @@ mod update;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use serde_json::value::RawValue;
 
+use crate::failure::Failure;
 use crate::hosts::{Number, Prefix};
 
 use object::Object;
@@ -38,7 +39,9 @@ impl<'a> Registry<'a> {
     pub fn parse(bytes: &'a [u8], prefix: &Prefix, allow_loopback: bool) -> Result<Self> {
         let registry = Self::parse_to_write(bytes, prefix, allow_loopback)?;
         if registry.addresses.is_empty() {
-            bail!("$.members: no member is named {prefix} and a number: the --prefix or the key is wrong");
+            let fault =
+                format!("$.members: no member is named {prefix} and a number: the --prefix or the key is wrong");
+            return Err(Failure::Refused.because(fault));
         }
         Ok(registry)
     }
@@ -48,6 +51,10 @@ impl<'a> Registry<'a> {
     /// # Errors
     /// As for [`Registry::parse`].
     pub fn parse_to_write(bytes: &'a [u8], prefix: &Prefix, allow_loopback: bool) -> Result<Self> {
+        Self::validated(bytes, prefix, allow_loopback).map_err(|fault| refused(&fault))
+    }
+
+    fn validated(bytes: &'a [u8], prefix: &Prefix, allow_loopback: bool) -> Result<Self> {
         ensure!(bytes.len() <= MAX_BYTES, "$: larger than 1 MiB");
         ensure!(!bytes.starts_with(b"\xef\xbb\xbf"), "$: it begins with a byte order mark");
         let top: Object = serde_json::from_slice(bytes).context("$: not a JSON object")?;
@@ -90,6 +97,10 @@ impl<'a> Registry<'a> {
         }
         shared
     }
+}
+
+fn refused(fault: &Error) -> Error {
+    Failure::Refused.because(format!("{fault:#}"))
 }
 
 fn member_address(value: &RawValue, path: &str, allow_loopback: bool) -> Result<IpAddr> {
@@ -238,7 +249,7 @@ mod tests {
         text.push_str(&" ".repeat(MAX_BYTES - text.len()));
         assert!(parse(&text).is_ok());
         text.push(' ');
-        assert!(parse(&text).unwrap_err().to_string().contains("larger than 1 MiB"));
+        assert!(format!("{:#}", parse(&text).unwrap_err()).contains("larger than 1 MiB"));
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use jiff::Timestamp;
 
 use super::object::Object;
 use super::{MAX_BYTES, Registry};
+use crate::failure::Failure;
 use crate::hosts::{Number, Prefix};
 
 /// What a host publishes of itself.
@@ -79,14 +80,18 @@ impl Registry<'_> {
 
     fn with_members(&self, members: &Pairs, now: Timestamp) -> Result<Vec<u8>> {
         let generation = self.generation + 1;
-        ensure!(generation < u64::MAX, "$.generation: it is at its end");
+        if generation == u64::MAX {
+            return Err(Failure::Refused.because("$.generation: it is at its end"));
+        }
         let mut top = pairs(&self.top);
         set(&mut top, "generation", generation.to_string());
         set(&mut top, "updated_at", time(now));
         set(&mut top, "members", indented(members, "  "));
         let mut text = indented(&top, "");
         text.push('\n');
-        ensure!(text.len() <= MAX_BYTES, "$: with this member it would be larger than 1 MiB");
+        if text.len() > MAX_BYTES {
+            return Err(Failure::Refused.because("$: with this change it would be larger than 1 MiB"));
+        }
         Ok(text.into_bytes())
     }
 }

@@ -96,6 +96,7 @@ impl Answer {
             200..=299 => {
                 Verdict::Failed(Failure::UnsafeStore, "a write whose condition cannot hold was taken".to_owned())
             }
+            501 => Verdict::Failed(Failure::UnsafeStore, self.said()),
             _ => match self.judge_refusal() {
                 Verdict::Failed(Failure::Denied, said) => Verdict::Failed(Failure::TestDenied, said),
                 verdict => verdict,
