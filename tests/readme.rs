@@ -29,12 +29,14 @@ fn the_registry_that_readme_shows_is_valid() {
 
 #[test]
 fn every_exit_code_and_every_option_is_explained() {
-    let help = run(fixture::zk_hosts().args(["sync", "--help"])).stdout;
+    let help = |command| run(fixture::zk_hosts().args([command, "--help"])).stdout;
+    let every = ["register", "unregister", "sync"].map(help).concat();
+    let help = help("sync");
     let codes = help.lines().skip_while(|line| *line != "Exit codes:").filter_map(|line| line.trim().split(' ').next());
     for code in codes.filter(|word| word.parse::<u8>().is_ok()) {
         assert!(README.contains(&format!("| {code} |")), "{code}");
     }
-    for word in help.split_whitespace().filter(|word| word.starts_with("--") || word.starts_with("ZK_HOSTS_")) {
+    for word in every.split_whitespace().filter(|word| word.starts_with("--") || word.starts_with("ZK_HOSTS_")) {
         let word = word.trim_end_matches([']', ',', '.', ';', ')', ':']);
         assert!(README.contains(&format!("`{word}")), "{word}");
     }
