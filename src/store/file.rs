@@ -10,7 +10,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 
-use super::{Condition, Object, Written};
+use super::{Condition, Object, Verdict, Written};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::hostsfile::{HostsFile, Lock};
@@ -19,17 +19,19 @@ use crate::registry::MAX_BYTES;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads the file, up to one byte more than a registry may have.
-pub fn read(path: &Path) -> Result<Object> {
-    let bytes = read_bytes(path).map_err(|error| {
-        let failure = match error.kind() {
-            io::ErrorKind::NotFound => Failure::NoObject,
-            io::ErrorKind::PermissionDenied => Failure::NotPermitted,
-            io::ErrorKind::InvalidInput => Failure::BadSetting,
-            _ => Failure::StoreFault,
-        };
-        failure.because(error)
-    })?;
-    Ok(Object { version: bytes.clone(), bytes })
+pub fn read(path: &Path) -> Verdict<Object> {
+    match read_bytes(path) {
+        Ok(bytes) => Verdict::Done(Object { version: bytes.clone(), bytes }),
+        Err(error) => {
+            let failure = match error.kind() {
+                io::ErrorKind::NotFound => Failure::NoObject,
+                io::ErrorKind::PermissionDenied => Failure::NotPermitted,
+                io::ErrorKind::InvalidInput => Failure::BadSetting,
+                _ => Failure::StoreFault,
+            };
+            Verdict::Failed(failure, error.to_string())
+        }
+    }
 }
 
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
