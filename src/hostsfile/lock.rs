@@ -58,8 +58,9 @@ impl HostsFile {
         match Lock::take(&self.path, until)? {
             Ok(lock) => Ok(lock),
             Err(error) => {
-                let path = self.path.display();
-                self.console.note(format!("no lock file can be made beside {path} ({error}): locking the file itself"));
+                let path = beside(&self.path, ".lock");
+                let made = format!("no lock file can be made ({}: {error})", path.display());
+                self.console.note(format!("{made}: locking the hosts file"));
                 self.lock_itself(until)
             }
         }
