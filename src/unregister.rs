@@ -25,15 +25,23 @@ pub fn run(options: &Unregister, console: Console) -> Result<u8> {
     let doing = || format!("unregister {} in {location}", common.prefix.name(options.id));
 
     let store = Store::open(&location, &client).with_context(doing)?;
-    let mut tested = options.unsafe_store;
-    let lines = client.retried(|| attempt(options, &store, &mut tested)).with_context(doing)?;
+    let mut state = State { tested: options.unsafe_store, unanswered: String::new() };
+    let lines = client.retried(|| attempt(options, &store, &mut state)).with_context(doing)?;
     store.note_clock(console);
     console.result(lines.as_bytes());
     Ok(0)
 }
 
+/// What this call has come to so far.
+struct State {
+    /// The store was found to keep conditions, or is trusted to.
+    tested: bool,
+    /// What to print of a write whose answer did not come: it may have landed.
+    unanswered: String,
+}
+
 /// Reads, decides, writes on the condition that nobody wrote in between. Gives what there is to print.
-fn attempt(options: &Unregister, store: &Store, tested: &mut bool) -> Result<Verdict<String>> {
+fn attempt(options: &Unregister, store: &Store, state: &mut State) -> Result<Verdict<String>> {
     let prefix = &options.common.prefix;
     let object = match store.read()? {
         Verdict::Done(object) => object,
@@ -41,19 +49,25 @@ fn attempt(options: &Unregister, store: &Store, tested: &mut bool) -> Result<Ver
     };
     let registry = Registry::parse_to_write(&object.bytes, prefix, options.common.allow_loopback)?;
     let Some(ip) = registry.addresses.get(&options.id) else {
-        return Ok(Verdict::Done(String::new()));
+        return Ok(Verdict::Done(std::mem::take(&mut state.unanswered)));
     };
-    if !*tested {
+    if !state.tested {
         match store.test()? {
-            Verdict::Done(()) => *tested = true,
+            Verdict::Done(()) => state.tested = true,
             verdict => return Ok(verdict.and_then(|()| Verdict::Done(String::new()))),
         }
     }
     let bytes = registry.without_member(prefix, options.id, store.time()?)?;
-    let written = store.write(&bytes, Condition::Is(&object.version))?;
-    let change = Change { name: prefix.name(options.id), what: What::Removed(*ip) };
-    Ok(written.and_then(|written| match written {
-        Written::Landed => Verdict::Done(format!("{change}\n")),
-        Written::Collided => Verdict::Again(Failure::Collided, "others wrote it in between".to_owned(), None),
-    }))
+    let lines = format!("{}\n", Change { name: prefix.name(options.id), what: What::Removed(*ip) });
+    Ok(match store.write(&bytes, Condition::Is(&object.version))? {
+        Verdict::Done(Written::Landed) => Verdict::Done(lines),
+        Verdict::Done(Written::Collided) => {
+            Verdict::Again(Failure::Collided, "others wrote it in between".to_owned(), None)
+        }
+        verdict => {
+            // It may have landed all the same.
+            state.unanswered = lines;
+            verdict.and_then(|_| Verdict::Done(String::new()))
+        }
+    })
 }

@@ -21,7 +21,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The credentials of the endpoint in one of these variables, where one is set.
 pub fn find(client: &Client) -> Result<Option<Credentials>> {
     let url = match (environment(RELATIVE), environment(FULL)) {
-        (Some(path), _) => format!("http://169.254.170.2{path}"),
+        (Some(path), _) if path.starts_with('/') => format!("http://169.254.170.2{path}"),
+        (Some(_), _) => {
+            return Err(Failure::BadCredentials.because(format!("{RELATIVE} is no path: it begins without /")));
+        }
         (None, Some(url)) => url,
         (None, None) => return Ok(None),
     };

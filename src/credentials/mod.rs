@@ -78,9 +78,12 @@ fn from_json(source: &str, token: &str, json: &[u8]) -> Result<Credentials> {
 /// What a source answered: with 200, its document.
 fn document(answer: Answer) -> Verdict<Vec<u8>> {
     let said = answer.said().replacen("the store", "it", 1);
+    // STS refuses a token with 400: ExpiredTokenException, InvalidIdentityToken, IDPRejectedClaim; others in words.
+    let is_refused_token = || said.to_ascii_lowercase().contains("token") || said.contains("IDPRejectedClaim");
     match answer.status {
         200 => Verdict::Done(answer.body),
         401 | 403 => Verdict::Failed(Failure::CredentialsDenied, said),
+        400 if is_refused_token() => Verdict::Failed(Failure::CredentialsDenied, said),
         429 | 500..=599 => Verdict::Again(Failure::StoreFault, said, None),
         _ => Verdict::Failed(Failure::BadCredentials, said),
     }

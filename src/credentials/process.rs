@@ -1,11 +1,11 @@
 //! `credential_process`: a command of the profile that prints credentials.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rusty_s3::Credentials;
@@ -16,6 +16,9 @@ use crate::store::Client;
 
 /// The longest that a command may print, in bytes.
 const MAX_BYTES: u64 = 65_536;
+
+/// How long its output may take to be read once it has ended.
+const OUTPUT: Duration = Duration::from_secs(1);
 
 /// Runs the command by the shell until it ends, at the longest until the client's deadline. What it prints on stderr is
 /// not shown: it may hold what must not be.
@@ -29,30 +32,45 @@ pub fn run(command: &str, client: &Client) -> Result<Credentials> {
         .process_group(0)
         .spawn()
         .map_err(|error| failed(format!("cannot be started: {error}")))?;
-    let output = output(&mut child, client.left());
-    // What is left of it, its own children too.
+    let output = output(&mut child);
+    let status = exit(&mut child, client.left());
+    // What is left of it, its own children too: then nobody holds its output open.
     let group = rustix::process::Pid::from_child(&child);
     let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    let status = child.wait().map_err(|error| failed(format!("cannot be waited for: {error}")))?;
-    let Some(output) = output else {
-        return Err(failed("does not end within --timeout".to_owned()));
+    let status = match status.and_then(|status| child.wait().map(|_| status)) {
+        Ok(Some(status)) => status,
+        Ok(None) => return Err(failed("does not end within --timeout".to_owned())),
+        Err(error) => return Err(failed(format!("cannot be waited for: {error}"))),
     };
-    let json = output.map_err(|error| failed(format!("cannot be read: {error}")))?;
-    if json.is_empty() {
-        return Err(failed(format!("prints nothing ({status})")));
+    let Ok(Ok(json)) = output.recv_timeout(OUTPUT) else {
+        return Err(failed("leaves its output open".to_owned()));
+    };
+    if !status.success() {
+        return Err(failed(format!("fails ({status})")));
     }
     from_json("the profile's credential_process", "SessionToken", &json)
 }
 
-/// All that it prints; None where it does not close its output in time.
-fn output(child: &mut Child, timeout: Duration) -> Option<std::io::Result<Vec<u8>>> {
+/// How it ended; None where it did not in time.
+fn exit(child: &mut Child, timeout: Duration) -> io::Result<Option<ExitStatus>> {
+    let until = Instant::now() + timeout;
+    loop {
+        match child.try_wait()? {
+            None if Instant::now() < until => thread::sleep(Duration::from_millis(5)),
+            status => return Ok(status),
+        }
+    }
+}
+
+/// All that it prints, once it has closed its output.
+fn output(child: &mut Child) -> mpsc::Receiver<io::Result<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel();
-    let stdout = child.stdout.take()?;
+    let stdout = child.stdout.take();
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        let read = stdout.take(MAX_BYTES).read_to_end(&mut bytes);
-        // The receiver may have gone at its timeout.
+        let read = stdout.map_or(Ok(0), |stdout| stdout.take(MAX_BYTES).read_to_end(&mut bytes));
+        // Nobody may be there to take it.
         let _ = sender.send(read.map(|_| bytes));
     });
-    receiver.recv_timeout(timeout).ok()
+    receiver
 }
