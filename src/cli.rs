@@ -69,7 +69,7 @@ Exit codes:
   65  the registry's content was refused
   66  the registry, or its bucket, does not exist or was deleted
   69  the registry could not be had in time
-  74  the myid file, or a file:// registry, could not be read or written
+  74  the myid file could not be read, or a file:// registry could not be written
   75  try again: the name's holder is alive, or writers kept colliding
   77  not allowed
   78  configuration: credentials, region, endpoint, address, a store that ignores conditions

@@ -42,9 +42,13 @@ pub fn error(error: &anyhow::Error) {
 }
 
 fn stderr(line: &str) {
-    let line: String =
-        line.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect();
-    let _ = writeln!(std::io::stderr(), "zk-hosts: {}", redacted(&line));
+    let _ = writeln!(std::io::stderr(), "zk-hosts: {}", redacted(&escaped(line)));
+}
+
+/// The text with its control characters written out.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
 }
 
 /// The text without what URLs in it may hide: user, password and query. The last of several guards, not the only one.

@@ -23,7 +23,7 @@ pub enum Failure {
     Tls,
     /// The store answered that it cannot serve now.
     StoreFault,
-    /// The hosts file could not be read or written.
+    /// The hosts file, the myid file or a registry in a file could not be read or written.
     HostsFile,
     /// Another process holds the lock.
     Locked,
@@ -53,8 +53,12 @@ pub enum Failure {
     BadCredentials,
     /// A source of credentials does not give them to this host.
     CredentialsDenied,
-    /// The metadata service does not answer this host.
+    /// The metadata service refuses this host.
     MetadataDenied,
+    /// The metadata service does not answer.
+    MetadataSilent,
+    /// The metadata service answers what it should not.
+    MetadataOdd,
     /// No region is known.
     NoRegion,
     /// The bucket is in another region.
@@ -93,11 +97,11 @@ impl Failure {
             Self::NoObject => (66, "check the key in --registry, or upload the registry"),
             Self::Deleted => (66, "it was deleted: restore its last version, or let zk-hosts register --force begin a new one"),
             Self::NoBucket => (66, "check the bucket in --registry, and AWS_ENDPOINT_URL where one is set"),
-            Self::Unreachable => (69, "check the network, DNS, HTTPS_PROXY and NO_PROXY; the next pass tries again"),
+            Self::Unreachable => (69, "check the network, DNS, HTTPS_PROXY and NO_PROXY"),
             Self::Tls => (69, "check --ca-file (AWS_CA_BUNDLE, SSL_CERT_FILE), the endpoint's name and this machine's clock"),
-            Self::StoreFault => (69, "the next pass tries again"),
-            Self::HostsFile => (74, "check --hosts-file and the file system it is on"),
-            Self::Locked => (75, "the next pass tries again; fuser -v on that file shows who holds it"),
+            Self::StoreFault => (69, "try again later, as the next pass does"),
+            Self::HostsFile => (74, "check the path and the file system it is on"),
+            Self::Locked => (75, "try again later; fuser -v on that file shows who holds it"),
             Self::HolderAlive => (75, "stop ZooKeeper there first, or give --force to replace it"),
             Self::Collided => (75, "try again, with a longer --timeout"),
             Self::Changing => (75, "the next pass tries again; look for the program that keeps on writing it"),
@@ -112,13 +116,15 @@ impl Failure {
             Self::BadCredentials => (78, "complete it, or remove it so that the next source is used"),
             Self::CredentialsDenied => (77, "check the role, its trust policy and the token"),
             Self::MetadataDenied => (77, "enable the instance's metadata service, with a hop limit of 2 for containers"),
+            Self::MetadataSilent => (69, "check that it is enabled, with a hop limit of 2 for containers; or give what it was asked for"),
+            Self::MetadataOdd => (78, "check AWS_EC2_METADATA_SERVICE_ENDPOINT; or give what it was asked for"),
             Self::NoRegion => (78, "set AWS_REGION to the bucket's region (for a store that is not AWS any will do, such as us-east-1)"),
             Self::WrongRegion => (78, "set AWS_REGION to the bucket's region"),
             Self::BadSetting => (78, "correct the setting"),
             Self::UnsafeStore => (78, "use a store that keeps If-Match; --unsafe-store writes all the same, one writer at a time"),
             Self::NoAddress => (78, "give --ip ADDR or --interface NAME"),
             Self::BadCaFile => (78, "give a PEM file with at least one certificate of an authority"),
-            Self::UnexpectedAnswer => (78, "check the registry's URL and the endpoint"),
+            Self::UnexpectedAnswer => (78, "check the URL and the endpoint that were asked"),
         }
     }
 

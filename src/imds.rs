@@ -33,24 +33,24 @@ pub fn get(client: &Client, path: &str) -> Result<Option<String>> {
     if environment("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(None);
     }
-    // One that begins to answer later, or forgot its tokens.
-    let mut attempts = 0;
+    let doing = |cause| format!("ask the metadata service for {path}: {cause}");
+    let mut refused = false;
     loop {
-        attempts += 1;
         let (failure, cause) = match attempt(client, path) {
             Verdict::Done(found) => return Ok(found),
-            Verdict::Failed(failure, cause) if attempts > 1 || failure != Failure::MetadataDenied => {
-                return Err(failure.because(format!("ask the metadata service for {path}: {cause}")));
-            }
             Verdict::Failed(failure, cause) | Verdict::Again(failure, cause, _) => (failure, cause),
         };
-        if !is_expected() && failure != Failure::MetadataDenied {
-            return Ok(None);
+        // One refusal may be of a token that the service forgot.
+        let again = match failure {
+            Failure::MetadataDenied => !std::mem::replace(&mut refused, true),
+            failure => failure.code() == 69 && is_expected() && client.left() > TIMEOUT,
+        };
+        match again {
+            true => thread::sleep(if refused { Duration::ZERO } else { TIMEOUT / 2 }),
+            // Something else answers there.
+            false if !is_expected() => return Ok(None),
+            false => return Err(failure.because(doing(cause))),
         }
-        if client.left() <= TIMEOUT {
-            return Err(failure.because(format!("ask the metadata service for {path}: {cause}")));
-        }
-        thread::sleep(TIMEOUT.min(client.left()) / 2);
     }
 }
 
@@ -59,15 +59,22 @@ fn attempt(client: &Client, path: &str) -> Verdict<Option<String>> {
     let endpoint = endpoint.trim_end_matches('/');
     let ttl = [("x-aws-ec2-metadata-token-ttl-seconds", "300")];
     let put = Message { method: Some("PUT"), headers: &ttl, body: b"" };
-    let token = client.send_nearby(&format!("{endpoint}/latest/api/token"), &put, TIMEOUT).and_then(judge);
+    let token = ask(client, &format!("{endpoint}/latest/api/token"), &put);
     token.and_then(|token| {
         let Some(token) = token else {
-            return Verdict::Failed(Failure::UnexpectedAnswer, "it gives no token (IMDSv2)".to_owned());
+            return Verdict::Failed(Failure::MetadataOdd, "it gives no token (IMDSv2)".to_owned());
         };
         let headers = [("x-aws-ec2-metadata-token", token.as_str())];
         let get = Message { headers: &headers, ..Message::default() };
-        client.send_nearby(&format!("{endpoint}/latest/meta-data/{path}"), &get, TIMEOUT).and_then(judge)
+        ask(client, &format!("{endpoint}/latest/meta-data/{path}"), &get)
     })
+}
+
+fn ask(client: &Client, url: &str, message: &Message) -> Verdict<Option<String>> {
+    match client.send_nearby(url, message, TIMEOUT).and_then(judge) {
+        Verdict::Again(Failure::Unreachable, cause, after) => Verdict::Again(Failure::MetadataSilent, cause, after),
+        verdict => verdict,
+    }
 }
 
 fn judge(answer: Answer) -> Verdict<Option<String>> {
@@ -75,11 +82,11 @@ fn judge(answer: Answer) -> Verdict<Option<String>> {
     match answer.status {
         200 => match String::from_utf8(answer.body) {
             Ok(text) => Verdict::Done(Some(text.trim().to_owned())),
-            Err(_) => Verdict::Failed(Failure::UnexpectedAnswer, "it answered with no text".to_owned()),
+            Err(_) => Verdict::Failed(Failure::MetadataOdd, "it answered with no text".to_owned()),
         },
         404 => Verdict::Done(None),
         401 | 403 => Verdict::Failed(Failure::MetadataDenied, cause),
         429 | 500..=599 => Verdict::Again(Failure::StoreFault, cause, None),
-        _ => Verdict::Failed(Failure::UnexpectedAnswer, cause),
+        _ => Verdict::Failed(Failure::MetadataOdd, cause),
     }
 }

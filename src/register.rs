@@ -13,7 +13,7 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::hosts::{Change, Number, What};
 use crate::imds;
-use crate::probe;
+use crate::probe::{self, Liveness};
 use crate::registry::{self, Member, Registry};
 use crate::store::{Client, Condition, Location, Store, Verdict, Written, random, retry};
 
@@ -162,12 +162,16 @@ impl<'a> Pass<'a> {
 
     /// Why the holder of the name is not replaced now, where that is so.
     fn live_holder(&self, ip: IpAddr) -> Option<Error> {
-        let port = self.options.probe_port;
-        if ip == self.member.ip || self.options.force || !probe::accepts(ip, port) {
+        if ip == self.member.ip || self.options.force {
             return None;
         }
-        let name = self.options.common.prefix.name(self.number);
-        Some(Failure::HolderAlive.because(format!("{name} is {ip}, which accepts connections on port {port}")))
+        let (name, port) = (self.options.common.prefix.name(self.number), self.options.probe_port);
+        let what = match probe::probe(ip, port, self.client.left()) {
+            Liveness::Dead => return None,
+            Liveness::Alive => format!("which accepts connections on port {port}"),
+            Liveness::Unknown => format!("and --timeout leaves no time to try its port {port}"),
+        };
+        Some(Failure::HolderAlive.because(format!("{name} is {ip}, {what}")))
     }
 
     fn write(&self, store: &Store, old: Option<(Registry, &[u8])>) -> Result<Verdict<Written>> {
@@ -199,7 +203,8 @@ impl State<'_> {
         match verdict {
             Verdict::Failed(failure, cause) => self.refused(failure.because(cause)),
             Verdict::Again(failure, cause, after) => Ok(self.again(failure.because(cause), after)),
-            Verdict::Done(_) => Ok(Attempt::Done(String::new())),
+            // None of the callers' own: what was done is found out by reading again.
+            Verdict::Done(_) => Ok(self.collided()),
         }
     }
 
@@ -251,6 +256,7 @@ fn myid(path: &Path) -> Result<Number> {
         .map_err(|error| Failure::HostsFile.because(format!("read the myid file {}: {error}", path.display())))?;
     let number = Number::parse(text.trim_ascii());
     number.ok_or_else(|| {
-        Failure::BadSetting.because(format!("read the myid file {}: it holds no number", path.display()))
+        Failure::BadSetting
+            .because(format!("read the myid file {}: it holds no number from 1 to 99999", path.display()))
     })
 }

@@ -129,7 +129,8 @@ fn the_registry_may_be_named_in_a_file() {
     assert_eq!(bench.sync("@url", &[]).code, 2);
 
     bench.write("url", "ftp://host/key?X-Amz-Signature=5ec2e7\n");
-    for (value, code) in [("@url", 78), ("@missing", 78), ("ftp://host/k?X-Amz-Signature=5ec2e7", 64)] {
+    fixture::tool(fixture::clean("mkfifo").arg(bench.path("fifo")));
+    for (value, code) in [("@url", 78), ("@missing", 78), ("@fifo", 78), ("ftp://host/k?X-Amz-Signature=5ec2e7", 64)] {
         let run = bench.sync(value, &["-v"]);
         assert_eq!(run.code, code, "{}", run.all());
         assert!(!run.all().contains("5ec2e7"), "{}", run.all());
@@ -247,4 +248,13 @@ fn an_editor_that_cuts_the_file_off_before_it_writes_loses_nothing() {
     let run: fixture::Run = pass.wait_with_output().unwrap().into();
     assert_eq!(run.stdout, "zoov1 10.0.0.1 -> 10.0.9.1\nzoov2 added 2001:db8::2\n");
     assert!(bench.read("hosts").starts_with("127.0.0.1 localhost\n"));
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_no_registry_to_create() {
+    let bench = Bench::new();
+    fixture::shell(&bench.folder, "ln -s nowhere zk.json");
+    let url = format!("file://{}", bench.path("zk.json").display());
+    let run = run(zk_hosts().args(["register", "--registry", &url, "--id", "1", "--ip", "10.0.0.1"]));
+    assert_eq!((run.code, bench.names()), (78, vec!["zk.json".to_owned()]), "{}", run.all());
 }

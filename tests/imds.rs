@@ -256,4 +256,9 @@ fn a_machine_that_is_none_of_ec2() {
     let run = run(register(&bench).env_remove("AWS_EC2_METADATA_DISABLED"));
     assert_eq!((run.code, run.stdout.as_str()), (0, "zoov2 added 10.0.9.2\n"), "{}", run.all());
     assert_eq!(metadata.asked_for("local-ipv4"), 1);
+    // Something else that answers there is none.
+    for fault in [Fault::Refuses, Fault::Silent, Fault::Redirects] {
+        metadata.fault(fault);
+        both();
+    }
 }

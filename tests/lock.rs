@@ -111,12 +111,15 @@ fn thirty_two_passes_at_once_leave_a_whole_file() {
                 assert!(valid.contains(&bench.read("hosts")), "{}", bench.read("hosts"));
             }
         });
-        let urls = [url("a.json"), url("b.json")];
-        let passes: Vec<Child> =
-            (0..32).map(|count| start(bench.command(&urls[count % 2]).args(["--lock-timeout", "1m"]))).collect();
-        let runs: Vec<Run> = passes.into_iter().map(finish).collect();
+        let passes = scope.spawn(|| {
+            let urls = [url("a.json"), url("b.json")];
+            let passes: Vec<Child> =
+                (0..32).map(|count| start(bench.command(&urls[count % 2]).args(["--lock-timeout", "1m"]))).collect();
+            passes.into_iter().map(finish).collect::<Vec<Run>>()
+        });
+        let runs = passes.join();
         done.store(true, Ordering::Relaxed);
-        runs
+        runs.unwrap()
     });
     assert!(runs.iter().all(|run| [0, 2].contains(&run.code) && run.stderr.is_empty()), "{runs:?}");
     assert!(runs.iter().any(|run| run.code == 2));
@@ -177,6 +180,16 @@ fn a_lock_file_that_is_not_ours_is_an_error() {
         assert_eq!(shell(&bench.folder, state), before, "{what}");
         assert_eq!(bench.read("victim"), "a file of somebody's\n");
     }
+}
+
+#[test]
+fn a_lock_file_that_only_another_user_can_open_is_not_passed_by() {
+    let (bench, _) = bench();
+    shell(&bench.folder, "install -m 600 /dev/null hosts.lock; chown 65534 . hosts");
+    let namespace = Namespace::new(&bench);
+    let run = run(namespace.nobody().args(pass("hosts")));
+    assert_eq!((run.code, run.stdout.as_str(), bench.read("hosts").as_str()), (77, "", OLD), "{}", run.all());
+    assert!(run.stderr.contains("hosts.lock: Permission denied"), "{}", run.stderr);
 }
 
 /// A folder in which nobody can make a file, but may write into the hosts file.

@@ -75,6 +75,20 @@ fn a_mounted_file_is_written_in_place_and_comes_out_as_by_rename() {
 }
 
 #[test]
+fn a_mounted_file_with_attributes_that_the_folder_cannot_have() {
+    let (bench, namespace) = bench();
+    bench.registry(&[("zoov1", "10.0.9.1"), ("zoov2", "10.0.0.2")]);
+    // Its own file system takes attributes of users; a ramfs does not.
+    let set_up = "setfattr -n user.origin -v x hosts; mkdir plain; mount -t ramfs none plain; touch plain/hosts;
+                  mount --bind hosts plain/hosts";
+    namespace.shell(set_up);
+    let run = sync(&namespace, "plain/hosts");
+    assert_eq!(run.code, 2, "{}", run.all());
+    assert!(bench.read("hosts").contains("10.0.9.1 zoov1 # one\n"));
+    assert!(namespace.shell("getfattr -n user.origin plain/hosts; ls plain").ends_with("hosts\nhosts.lock\n"));
+}
+
+#[test]
 fn pages_of_growth_and_of_shrinking_in_place() {
     let (bench, namespace) = bench();
     many_members(&bench);

@@ -30,8 +30,8 @@ impl fmt::Display for Number {
 pub struct Prefix(String);
 
 impl Prefix {
-    /// Takes a letter, then letters, digits, `-`, `_` and `.`, 58 characters at most, so that each owned name is one
-    /// label of a host name and none reads as an address.
+    /// Takes a letter, then letters, digits, `-`, `_` and `.`, 58 characters at most, so that no owned name reads
+    /// as an address.
     ///
     /// # Errors
     /// Says which of these does not hold.

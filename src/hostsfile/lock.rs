@@ -22,7 +22,7 @@ impl Lock {
     /// Waits up to `timeout` for the lock file beside `path`.
     ///
     /// # Errors
-    /// 75 where another process holds it for that long; 74 where it is not one of ours, 77 where none can be made.
+    /// 75 where another process holds it for that long; 74 where it is not one of ours; 74 or 77 where none can be made.
     pub fn beside(path: &Path, timeout: Duration) -> Result<Self> {
         match Self::take(path, Instant::now() + timeout)? {
             Ok(lock) => Ok(lock),
@@ -42,6 +42,10 @@ impl Lock {
                 wait(&file, &path, until)?;
                 Ok(Ok(Self { _file: file }))
             }
+            // One that is there and that this user may not open is held by those who may: no other lock is as good.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && path.symlink_metadata().is_ok() => {
+                Err(fault("lock", &path, &error))
+            }
             Err(error) if cannot_create(&error) => Ok(Err(error)),
             Err(error) => Err(fault("lock", &path, &error)),
         }
@@ -52,7 +56,7 @@ impl HostsFile {
     /// Waits up to `timeout` for the lock file beside the hosts file; where none can be made, for a lock on the hosts file.
     ///
     /// # Errors
-    /// 75 where another process holds it for that long; 74 where the lock file is not one of ours.
+    /// 75 where another process holds it for that long; 74 where the lock file is not one of ours, 77 where it is another's.
     pub fn lock(&self, timeout: Duration) -> Result<Lock> {
         let until = Instant::now() + timeout;
         match Lock::take(&self.path, until)? {

@@ -19,6 +19,7 @@ use crate::console::Console;
 use crate::failure::Failure;
 
 pub use lock::Lock;
+pub(crate) use replace::{NEW, sync_directory};
 
 /// How long an empty file is looked at again, because an editor may have cut it off and be about to write.
 const EMPTY_FOR: Duration = Duration::from_secs(1);
@@ -84,10 +85,13 @@ impl HostsFile {
         options.custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK)).open(&self.path)
     }
 
-    /// Whether the path still leads to the inode and the bytes of `old`.
+    /// Whether the path still leads to the inode and the bytes of `old`, with the attributes that they had.
     fn is_still(&self, old: &Snapshot) -> Result<bool> {
         match self.read_once() {
-            Ok(now) => Ok(is_same_inode(&now.metadata, &old.metadata) && now.text == old.text),
+            Ok(now) => {
+                let ctime = |of: &Snapshot| (of.metadata.ctime(), of.metadata.ctime_nsec());
+                Ok(is_same_inode(&now.metadata, &old.metadata) && ctime(&now) == ctime(old) && now.text == old.text)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(fault("read again", &self.path, &error)),
         }
@@ -95,7 +99,7 @@ impl HostsFile {
 }
 
 /// The path of a file beside another one.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()
@@ -111,7 +115,7 @@ fn flags(flags: OFlags) -> i32 {
 }
 
 /// The error of an operation on the hosts file or a file beside it.
-fn fault(operation: &str, path: &Path, error: &io::Error) -> anyhow::Error {
+pub(crate) fn fault(operation: &str, path: &Path, error: &io::Error) -> anyhow::Error {
     let failure = match error.kind() {
         io::ErrorKind::PermissionDenied => Failure::NotPermitted,
         _ => Failure::HostsFile,

@@ -3,13 +3,16 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use rustix::fs::OFlags;
 
 use super::attributes::copy_attributes;
 use super::{HostsFile, Lock, Snapshot, beside, cannot_create, fault, flags};
+
+/// What the new file's name ends with, until it is the file.
+pub(crate) const NEW: &str = ".zk-hosts-new";
 
 /// How a replacement ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,33 +43,35 @@ impl HostsFile {
     }
 
     fn by_rename(&self, old: &Snapshot, new: &[u8]) -> Result<Outcome> {
-        let Some(mut beside) = NewFile::create(beside(&self.path, ".zk-hosts-new"))? else {
+        let Some(mut beside) = NewFile::create(beside(&self.path, NEW))? else {
             return Ok(Outcome::CannotRename);
         };
         beside.fill(old, new).map_err(|error| fault("write", &beside.path, &error))?;
         if !self.is_still(old)? {
             return Ok(Outcome::Outdated);
         }
-        if old.metadata.nlink() > 1 {
-            let links = old.metadata.nlink() - 1;
-            self.console.warn(format!("{} has {links} more hard links, which keep the old text", self.path.display()));
-        }
         match fs::rename(&beside.path, &self.path) {
             Ok(()) => beside.renamed = true,
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Ok(Outcome::CannotRename),
             Err(error) => return Err(fault("replace", &self.path, &error)),
         }
-        self.sync_directory().map_err(|error| fault("replaced, but not known to be on disk,", &self.path, &error))?;
+        sync_directory(&self.path)
+            .map_err(|error| fault("replaced, but not known to be on disk,", &self.path, &error))?;
+        if old.metadata.nlink() > 1 {
+            let links = old.metadata.nlink() - 1;
+            self.console.warn(format!("{} has {links} more hard links, which keep the old text", self.path.display()));
+        }
         Ok(Outcome::Replaced)
     }
+}
 
-    fn sync_directory(&self) -> io::Result<()> {
-        let Some(directory) = self.path.parent() else { return Ok(()) };
-        match File::open(directory)?.sync_all() {
-            // What file systems say that do not know how to.
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-            result => result,
-        }
+/// Makes sure that the name of a new file is on disk.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    let Some(directory) = path.parent() else { return Ok(()) };
+    match File::open(directory)?.sync_all() {
+        // What file systems say that do not know how to.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        result => result,
     }
 }
 

@@ -57,7 +57,7 @@ impl<'a> Registry<'a> {
     fn validated(bytes: &'a [u8], prefix: &Prefix, allow_loopback: bool) -> Result<Self> {
         ensure!(bytes.len() <= MAX_BYTES, "$: larger than 1 MiB");
         ensure!(!bytes.starts_with(b"\xef\xbb\xbf"), "$: it begins with a byte order mark");
-        let top: Object = serde_json::from_slice(bytes).context("$: not a JSON object")?;
+        let top: Object = serde_json::from_slice(bytes).map_err(without_content).context("$: not a JSON object")?;
         top.refuse_duplicates("$")?;
 
         if let Some(schema) = top.get("schema") {
@@ -70,7 +70,7 @@ impl<'a> Registry<'a> {
         let generation = generation.context("$.generation: not a number from 0 to 2^64 - 2")?;
 
         let members = top.get("members").context("$.members: missing")?;
-        let members: Object = serde_json::from_str(members.get()).context("$.members: not an object")?;
+        let members: Object = serde_json::from_str(members.get()).ok().context("$.members: not an object")?;
         members.refuse_duplicates("$.members")?;
 
         let mut addresses = BTreeMap::new();
@@ -108,8 +108,8 @@ fn member_address(value: &RawValue, path: &str, allow_loopback: bool) -> Result<
     if text.starts_with('"') {
         return address(text, path, allow_loopback);
     }
-    let member: Object =
-        serde_json::from_str(text).with_context(|| format!("{path}: neither an address nor an object with ip"))?;
+    let member: Option<Object> = serde_json::from_str(text).ok();
+    let member = member.with_context(|| format!("{path}: neither an address nor an object with ip"))?;
     member.refuse_duplicates(path)?;
     let ip = member.get("ip").with_context(|| format!("{path}.ip: missing"))?;
     address(ip.get(), &format!("{path}.ip"), allow_loopback)
@@ -141,6 +141,11 @@ pub fn unusable(address: IpAddr, allow_loopback: bool) -> Option<&'static str> {
         _ if link_local => Some("a link-local address"),
         _ => None,
     }
+}
+
+/// Where the JSON is broken. Of a wrong type the parser's message would repeat the whole value.
+fn without_content(error: serde_json::Error) -> Error {
+    if error.is_data() { Error::msg("it is of another type") } else { error.into() }
 }
 
 /// Text of the registry as it may stand in a message: short, without control characters.
@@ -266,6 +271,20 @@ mod tests {
         let shared = registry.shared_addresses();
         assert_eq!(shared.len(), 1);
         assert_eq!((shared[0].0.to_string(), shared[0].1.to_string()), ("1".to_owned(), "3".to_owned()));
+    }
+
+    #[test]
+    fn an_object_that_is_no_registry_is_not_repeated() {
+        let long = format!("\"{}\"", "s3cr3t".repeat(1000));
+        for text in [
+            long.clone(),
+            format!("{{\"members\":{long}}}"),
+            format!("{{\"members\":{{\"zoov1\":{{\"ip\":[{long}]}}}}}}"),
+        ] {
+            let error = format!("{:#}", parse(&text).unwrap_err());
+            assert!(error.len() < 300, "{error}");
+        }
+        assert!(!format!("{:#}", parse(&long).unwrap_err()).contains("s3cr3t"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ureq::http::HeaderMap;
 
+use crate::console::escaped;
 use crate::failure::Failure;
 
 /// A complete answer.
@@ -128,6 +129,7 @@ impl Answer {
             (300..=399, _) => {
                 return Verdict::Failed(Failure::UnexpectedAnswer, format!("{said}; redirects are not followed"));
             }
+            (403 | 404, _) if self.header("x-amz-delete-marker") == Some("true") => Failure::Deleted,
             (400 | 403, "ExpiredToken") => Failure::Expired,
             (403, "RequestTimeTooSkewed") => Failure::ClockOff,
             (403, _) if message.contains("not yet valid") => Failure::ClockOff,
@@ -135,7 +137,6 @@ impl Answer {
             (403, "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "InvalidToken") => Failure::BadSignature,
             (401 | 403, _) => Failure::Denied,
             (404, "NoSuchBucket") => Failure::NoBucket,
-            (404, _) if self.header("x-amz-delete-marker") == Some("true") => Failure::Deleted,
             (404, _) => Failure::NoObject,
             (429 | 500..=599, _) => {
                 let seconds = self.header("retry-after").and_then(|value| value.trim().parse().ok());
@@ -178,7 +179,7 @@ impl<T> Verdict<T> {
 }
 
 fn shown(text: &str, limit: usize) -> String {
-    text.chars().take(limit).flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
+    escaped(&text.chars().take(limit).collect::<String>())
 }
 
 /// The text of the first element of this name; S3's and STS's documents are flat where it matters.
@@ -208,7 +209,7 @@ mod tests {
         let says = |message: &str| format!("<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>");
         let region = [("x-amz-bucket-region", "eu-west-1")];
         let malformed = "<Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>";
-        let table: [Row; 24] = [
+        let table: [Row; 25] = [
             (200, &[], "\n <!DOCTYPE html>".into(), Failure::NotARegistry),
             (200, &[("content-encoding", "gzip")], "{}".into(), Failure::NotARegistry),
             (204, &[], String::new(), Failure::NotARegistry),
@@ -231,6 +232,7 @@ mod tests {
             (404, &[], code("NoSuchBucket"), Failure::NoBucket),
             (404, &[], code("NoSuchKey"), Failure::NoObject),
             (404, &[("x-amz-delete-marker", "true")], String::new(), Failure::Deleted),
+            (403, &[("x-amz-delete-marker", "true")], String::new(), Failure::Deleted),
             (405, &[], String::new(), Failure::UnexpectedAnswer),
             (412, &[], String::new(), Failure::UnexpectedAnswer),
         ];

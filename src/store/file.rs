@@ -1,9 +1,9 @@
-//! A registry in a local file. It is written as a hosts file is: under a lock, by rename.
+//! A registry in a local file. It is written as a hosts file is: under a lock, whole under another name first.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -13,14 +13,14 @@ use rustix::fs::OFlags;
 use super::{Condition, Object, Verdict, Written};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::hostsfile::{HostsFile, Lock};
+use crate::hostsfile::{HostsFile, Lock, NEW, beside, fault, sync_directory};
 use crate::registry::MAX_BYTES;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads the file, up to one byte more than a registry may have.
 pub fn read(path: &Path) -> Verdict<Object> {
-    match read_bytes(path) {
+    match read_regular(path, MAX_BYTES as u64 + 1) {
         Ok(bytes) => Verdict::Done(Object { version: bytes.clone(), bytes }),
         Err(error) => {
             let failure = match error.kind() {
@@ -34,14 +34,15 @@ pub fn read(path: &Path) -> Verdict<Object> {
     }
 }
 
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads a regular file, up to `limit` bytes.
+pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // Without NONBLOCK a FIFO would be waited for without end.
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -51,7 +52,7 @@ pub fn write(path: &Path, bytes: &[u8], condition: Condition) -> Result<Written>
         Condition::Is(old) => old,
         Condition::IsAbsent => return create(path, bytes),
     };
-    let file = HostsFile::find(path, Console::default())?;
+    let file = HostsFile::find(path, Console { verbose: false, quiet: true })?;
     let lock = file.lock(LOCK_TIMEOUT)?;
     let now = file.read()?;
     let landed = now.text == old && file.replace(&lock, &now, bytes)?;
@@ -60,11 +61,14 @@ pub fn write(path: &Path, bytes: &[u8], condition: Condition) -> Result<Written>
 
 /// Makes the file whole under another name and links it to its own, which fails where one is there.
 fn create(path: &Path, bytes: &[u8]) -> Result<Written> {
+    if path.is_symlink() {
+        return Err(Failure::BadSetting.because(format!("create {}: it is a link that leads nowhere", path.display())));
+    }
     let _lock = Lock::beside(path, LOCK_TIMEOUT)?;
-    let new = beside(path);
+    let new = beside(path, NEW);
     let created = fill(&new, bytes).and_then(|()| fs::hard_link(&new, path));
     let _ = fs::remove_file(&new);
-    match created {
+    match created.and_then(|()| sync_directory(path)) {
         Ok(()) => Ok(Written::Landed),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Written::Collided),
         Err(error) => Err(fault("create", path, &error)),
@@ -86,24 +90,9 @@ fn make(path: &Path) -> io::Result<File> {
 /// The file system's time: that of a file made now.
 pub fn time(path: &Path) -> Result<Timestamp> {
     let _lock = Lock::beside(path, LOCK_TIMEOUT)?;
-    let new = beside(path);
+    let new = beside(path, NEW);
     let modified = make(&new).and_then(|file| file.metadata()?.modified());
     let _ = fs::remove_file(&new);
     let time = modified.and_then(|time| Timestamp::try_from(time).map_err(io::Error::other));
     time.map_err(|error| fault("tell the time of", path, &error))
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(".zk-hosts-new");
-    path.into()
-}
-
-fn fault(operation: &str, path: &Path, error: &io::Error) -> anyhow::Error {
-    let failure = match error.kind() {
-        io::ErrorKind::PermissionDenied => Failure::NotPermitted,
-        io::ErrorKind::NotFound => Failure::NoObject,
-        _ => Failure::StoreFault,
-    };
-    failure.because(format!("{operation} {}: {error}", path.display()))
 }

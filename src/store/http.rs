@@ -25,6 +25,9 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 const RESOLVE: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// What another attempt needs: one that the deadline cuts off would only hide why those before it failed.
+const LEAST: Duration = Duration::from_millis(500);
+
 /// How a call talks to servers: until a deadline, over the proxy and with the authorities that are set.
 pub struct Client {
     deadline: Instant,
@@ -75,10 +78,10 @@ impl Client {
         }
     }
 
-    /// Sleeps, unless the deadline comes first: then false, at once.
+    /// Sleeps, unless that leaves no time for another attempt: then false, at once.
     #[must_use]
     pub fn pause(&self, pause: Duration) -> bool {
-        let in_time = pause < self.left();
+        let in_time = pause + LEAST < self.left();
         if in_time {
             thread::sleep(pause);
         }
@@ -174,7 +177,9 @@ fn unanswered(error: &Error) -> Verdict<Answer> {
     };
     let cause = match error {
         // These would print the URL, or a header of ours.
-        Error::BadUri(_) | Error::RequireHttpsOnly(_) | Error::Http(_) => "the request cannot be made".to_owned(),
+        Error::BadUri(_) | Error::RequireHttpsOnly(_) | Error::Http(_) => {
+            return Verdict::Failed(Failure::BadSetting, "its URL cannot be used".to_owned());
+        }
         Error::Timeout(what) => format!("no answer in time ({what})"),
         Error::Io(error) => error.to_string(),
         error => error.to_string(),

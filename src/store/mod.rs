@@ -8,8 +8,6 @@ pub mod retry;
 mod s3;
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,11 +76,9 @@ impl Location {
         let Some(path) = argument.strip_prefix('@') else {
             return Self::parse(argument).map_err(|fault| Failure::Usage.because(format!("read --registry: {fault}")));
         };
-        let mut content = String::new();
-        File::open(path)
-            .and_then(|file| file.take(65_536).read_to_string(&mut content))
+        let content = file::read_regular(Path::new(path), 65_536)
             .map_err(|error| Failure::BadSetting.because(format!("read --registry from {path}: {error}")))?;
-        Self::parse(content.trim())
+        Self::parse(String::from_utf8_lossy(&content).trim())
             .map_err(|fault| Failure::BadSetting.because(format!("read --registry from {path}: {fault}")))
     }
 
@@ -225,7 +221,7 @@ impl<'a> Store<'a> {
     /// The store's time; a file system's own for a file.
     ///
     /// # Errors
-    /// 74 and 77 where no file can be made beside a registry in a file.
+    /// 74, 75 and 77 where no file can be made beside a registry in a file.
     pub fn time(&self) -> Result<Timestamp> {
         match self {
             Self::S3(s3) => Ok(s3.time()),
