@@ -148,7 +148,8 @@ fn writes_are_counted(text: &str, count: usize, seed: Option<&str>) {
 /// `register` where loopback is taken, and on the probe port nobody listens.
 fn arguments(number: &str, ip: &str) -> Vec<String> {
     let port = free_ports(1)[0];
-    format!("--allow-loopback --probe-port {port} --id {number} --ip {ip}").split(' ').map(str::to_owned).collect()
+    let line = format!("--timeout 2m --allow-loopback --probe-port {port} --id {number} --ip {ip}");
+    line.split(' ').map(str::to_owned).collect()
 }
 
 /// `register` in the bench's zk.json.
@@ -285,12 +286,13 @@ fn a_live_holder_is_replaced_when_it_ends_or_by_force() {
     // Neither the holder itself nor force asks whether it is alive.
     holder.set_nonblocking(true).unwrap();
     while holder.accept().is_ok() {}
-    assert_eq!(run(&mut register("127.0.0.7", &[])).all(), "0\n\n");
-    assert_eq!(run(&mut register("10.0.0.2", &["--force"])).stdout, "zoov2 127.0.0.7 -> 10.0.0.2\n");
+    assert_eq!(run(&mut register("127.0.0.7", &["--timeout=1m"])).all(), "0\n\n");
+    assert_eq!(run(&mut register("10.0.0.2", &["--force", "--timeout=1m"])).stdout, "zoov2 127.0.0.7 -> 10.0.0.2\n");
     assert_eq!(holder.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 
     begin();
-    let mut patient = register("10.0.0.2", &["-v"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut patient =
+        register("10.0.0.2", &["-v", "--timeout=1m"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(patient.stderr.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("waiting: zoov2 is 127.0.0.7")));
     drop(holder);
