@@ -45,12 +45,11 @@ pub fn get(client: &Client, path: &str) -> Result<Option<String>> {
             Failure::MetadataDenied => !std::mem::replace(&mut refused, true),
             failure => failure.code() == 69 && is_expected() && client.left() > TIMEOUT,
         };
-        match again {
-            true => thread::sleep(if refused { Duration::ZERO } else { TIMEOUT / 2 }),
-            // Something else answers there.
-            false if !is_expected() => return Ok(None),
-            false => return Err(failure.because(doing(cause))),
+        if !again {
+            // Where it is not expected, something else answers there, or nothing.
+            return if is_expected() { Err(failure.because(doing(cause))) } else { Ok(None) };
         }
+        thread::sleep(if refused { Duration::ZERO } else { TIMEOUT / 2 });
     }
 }
 

@@ -8,17 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use fixture::namespace::{Namespace, pass};
-use fixture::{Bench, Run, run, shell};
-
-const OLD: &str = "127.0.0.1 localhost\n10.0.0.1 zoov1\n";
-const NEW: &str = "127.0.0.1 localhost\n10.0.9.1 zoov1\n";
-
-fn bench() -> (Bench, String) {
-    let bench = Bench::new();
-    bench.write("hosts", OLD);
-    let url = bench.registry(&[("zoov1", "10.0.9.1")]);
-    (bench, url)
-}
+use fixture::{Bench, NEW, OLD, Run, bench, run, shell};
 
 fn assert_one_error(run: &Run, code: i32, parts: &[&str]) {
     assert_eq!((run.code, run.stdout.as_str(), run.stderr.lines().count()), (code, "", 1), "{}", run.all());

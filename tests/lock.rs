@@ -10,17 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use fixture::namespace::{FOLDER, Holder, Namespace, pass};
-use fixture::{Bench, Run, registry, run, shell, wait_until};
-
-const OLD: &str = "127.0.0.1 localhost\n10.0.0.1 zoov1\n";
-const NEW: &str = "127.0.0.1 localhost\n10.0.9.1 zoov1\n";
-
-fn bench() -> (Bench, String) {
-    let bench = Bench::new();
-    bench.write("hosts", OLD);
-    let url = bench.registry(&[("zoov1", "10.0.9.1")]);
-    (bench, url)
-}
+use fixture::{Bench, NEW, OLD, Run, bench, registry, run, shell, wait_until};
 
 /// Opens the file, making it where there is none, and locks it.
 fn locked(path: &Path) -> File {
