@@ -156,18 +156,19 @@ fn a_proxy_is_used_for_https_and_its_password_is_not_printed() {
     let proxy = serve(vec![answer("407 Proxy Authentication Required", &[], "")]);
     let bench = Bench::new();
     bench.write("hosts", HOSTS);
-    let through = |no_proxy: &str| {
-        let mut command = bench.command("https://s3.example/zk.json?X-Amz-Signature=5ec2e7");
+    // The proxy looks the first name up, and this machine the other: no question leaves it.
+    let through = |host: &str, no_proxy: &str| {
+        let mut command = bench.command(&format!("https://{host}/zk.json?X-Amz-Signature=5ec2e7"));
         command.arg("--timeout=1s").env("HTTPS_PROXY", format!("http://user:pa55@127.0.0.1:{}", proxy.port));
         run(command.env("no_proxy", no_proxy))
     };
-    let refused = through("other.example");
+    let refused = through("s3.example", "other.example");
     assert_eq!(refused.code, 69, "{}", refused.all());
     assert!(proxy.asked()[0].starts_with("CONNECT s3.example:443 HTTP/1.1"));
     assert!(!refused.all().contains("pa55") && !refused.all().contains("5ec2e7"), "{}", refused.all());
 
     let count = proxy.asked().len();
-    assert_eq!(through("example").code, 69);
+    assert_eq!(through("localhost:1", "localhost").code, 69);
     assert_eq!(proxy.asked().len(), count);
 
     let mut command = zk_hosts();
