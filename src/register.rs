@@ -148,9 +148,13 @@ impl<'a> Pass<'a> {
         let lines = self.lines(holder, old.is_none());
         match self.write(store, old)? {
             Verdict::Done(Written::Landed) => Ok(Attempt::Done(lines)),
-            Verdict::Done(Written::Collided) if hidden => {
-                Err(Failure::Denied.because("the registry exists, and may not be read"))
-            }
+            // It exists: created by another host in between, or the right to read it came just now, or it never will.
+            Verdict::Done(Written::Collided) if hidden => match store.read()? {
+                Verdict::Failed(Failure::Denied, _) => {
+                    Err(Failure::Denied.because("the registry exists, and may not be read"))
+                }
+                _ => Ok(state.collided()),
+            },
             Verdict::Done(Written::Collided) => Ok(state.collided()),
             verdict => {
                 // It may have landed all the same.

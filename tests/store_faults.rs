@@ -153,6 +153,8 @@ fn rights_that_come_late_or_never() {
     // A refused read is followed by the test of the store.
     for script in [
         vec![(What::Read, 2, denied()), (What::Test, 2, denied())],
+        // The right to read comes after the read, and the creation finds the registry.
+        vec![(What::Read, 1, denied())],
         vec![(What::Any, 3, unknown())],
         vec![(What::Test, 2, denied())],
         vec![(What::Write, 2, denied())],
