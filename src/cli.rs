@@ -1,34 +1,24 @@
 //! The command line: clap types only.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, FromArgMatches};
 
 use crate::hosts::{Number, Prefix};
 
-/// The command line.
-#[derive(Debug, Parser)]
-#[command(version, about = "Keeps the names of a ZooKeeper ensemble in the hosts file in step with a registry in S3", subcommand_required = true, arg_required_else_help = true, after_help = EXIT_CODES)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// The commands.
-#[derive(Debug, Subcommand)]
+/// What to do, and how.
+#[derive(Debug)]
 pub enum Command {
-    /// Fetch the registry and patch the hosts file: one pass, made for a crontab
-    #[command(after_help = EXIT_CODES)]
+    /// One pass.
     Sync(Sync),
-    /// Publish this host's address in the registry: made for an instance's user-data
-    #[command(after_help = REGISTER_CODES)]
+    /// Publish this host.
     Register(Register),
-    /// Take a member out of the registry
-    #[command(after_help = REGISTER_CODES)]
+    /// Take a member out.
     Unregister(Unregister),
 }
 
@@ -219,19 +209,63 @@ pub struct Unregister {
     pub unsafe_store: bool,
 }
 
+/// All commands. What one takes is only made when it is called: that halves what the command line costs a pass.
+fn commands() -> clap::Command {
+    let command = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
+    clap::Command::new("zk-hosts")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Keeps the names of a ZooKeeper ensemble in the hosts file in step with a registry in S3")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .after_help(EXIT_CODES)
+        .subcommand(
+            command("sync", "Fetch the registry and patch the hosts file: one pass, made for a crontab")
+                .defer(|command| complete(command, Sync::augment_args, EXIT_CODES)),
+        )
+        .subcommand(
+            command("register", "Publish this host's address in the registry: made for an instance's user-data")
+                .defer(|command| complete(command, Register::augment_args, REGISTER_CODES)),
+        )
+        .subcommand(
+            command("unregister", "Take a member out of the registry")
+                .defer(|command| complete(command, Unregister::augment_args, REGISTER_CODES)),
+        )
+}
+
+/// The command with what it takes. An empty variable counts as not set, and no variable's value is printed.
+fn complete(
+    command: clap::Command,
+    augment: fn(clap::Command) -> clap::Command,
+    exit_codes: &'static str,
+) -> clap::Command {
+    let about = command.get_about().cloned().unwrap_or_default();
+    augment(command).about(about).after_help(exit_codes).mut_args(|arg| {
+        let arg = arg.hide_env_values(true);
+        let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { arg.env(None) } else { arg }
+    })
+}
+
 /// Reads the command line and the environment.
 ///
 /// # Errors
 /// clap's own, help and version among them.
-pub fn parse() -> Result<Cli, clap::Error> {
-    let command = Cli::command().mut_subcommands(|command| {
-        command.mut_args(|arg| {
-            let arg = arg.hide_env_values(true);
-            let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-            if is_empty { arg.env(None) } else { arg }
-        })
-    });
-    Cli::from_arg_matches(&command.try_get_matches()?)
+pub fn parse() -> Result<Command, clap::Error> {
+    read(std::env::args_os())
+}
+
+/// Reads these words, of which the first is the program, and the environment.
+///
+/// # Errors
+/// As for [`parse`].
+pub fn read<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>) -> Result<Command, clap::Error> {
+    let matches = commands().try_get_matches_from(words)?;
+    match matches.subcommand() {
+        Some(("register", matches)) => Register::from_arg_matches(matches).map(Command::Register),
+        Some(("unregister", matches)) => Unregister::from_arg_matches(matches).map(Command::Unregister),
+        Some((_, matches)) => Sync::from_arg_matches(matches).map(Command::Sync),
+        None => Err(clap::Error::new(ErrorKind::MissingSubcommand)),
+    }
 }
 
 /// Reads `500ms`, `20s`, `2m` or `0`: a day at most.
@@ -269,7 +303,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        commands().debug_assert();
     }
 
     #[test]

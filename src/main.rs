@@ -11,13 +11,13 @@ use zk_hosts::failure::Failure;
 use zk_hosts::{register, sync, unregister};
 
 fn main() -> ExitCode {
-    let cli = match cli::parse() {
-        Ok(cli) => cli,
+    let command = match cli::parse() {
+        Ok(command) => command,
         Err(error) => return explain(&error),
     };
-    let common = cli.command.common();
+    let common = command.common();
     let console = Console { verbose: common.verbose, quiet: common.quiet };
-    let done = match &cli.command {
+    let done = match &command {
         Command::Sync(options) => sync::run(options, console),
         Command::Register(options) => register::run(options, console),
         Command::Unregister(options) => unregister::run(options, console),
