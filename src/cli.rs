@@ -150,7 +150,8 @@ pub struct Register {
     pub claim: bool,
 
     /// How many servers the ensemble has
-    #[arg(long, value_name = "N", value_parser = number, requires = "claim")]
+    /// [default: as many as the registry has members]
+    #[arg(long, value_name = "N", value_parser = number)]
     pub size: Option<Number>,
 
     /// ZooKeeper's myid file. Alone it gives the number; beside --id it must not say another; with --claim a number in it

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod console;
 pub mod credentials;
 pub mod failure;
+pub mod file;
 pub mod hosts;
 pub mod hostsfile;
 pub mod imds;

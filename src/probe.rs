@@ -5,21 +5,10 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::claim::Liveness;
+
 /// Long enough for a lost packet to be sent again once.
 const TIMEOUT: Duration = Duration::from_millis(1500);
-
-/// What a connection tells of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Liveness {
-    /// It accepts connections.
-    Alive,
-    /// Its host is there and refuses them.
-    Refused,
-    /// Nothing answers, or nothing leads there.
-    Silent,
-    /// It could not be tried, or not for long enough.
-    Unknown,
-}
 
 /// How many members are looked at side by side.
 const SIDE_BY_SIDE: usize = 32;
@@ -40,15 +29,21 @@ pub struct Look {
 pub fn look(members: &[(IpAddr, bool)], probe_port: u16, client_port: u16, left: Duration) -> Vec<Look> {
     let until = Instant::now() + left;
     let left = || until.saturating_duration_since(Instant::now());
-    let one = |(ip, is_asked): (IpAddr, bool)| Look {
-        ip,
-        liveness: is_asked.then(|| probe(ip, probe_port, left())),
-        serves: serves(ip, client_port, left()),
+    let one = |(ip, is_asked): (IpAddr, bool)| {
+        let serves = serves(ip, client_port, left());
+        let liveness = || if serves { Liveness::Alive } else { probe(ip, probe_port, left()) };
+        Look { ip, liveness: is_asked.then(liveness), serves }
     };
     let together = |members: &[(IpAddr, bool)]| -> Vec<Look> {
         thread::scope(|scope| {
-            let looks: Vec<_> = members.iter().map(|member| scope.spawn(move || one(*member))).collect();
-            looks.into_iter().filter_map(|look| look.join().ok()).collect()
+            let start = |member: &(IpAddr, bool)| {
+                let member = *member;
+                // Where no thread can be made, one after the other.
+                let started = thread::Builder::new().spawn_scoped(scope, move || one(member));
+                started.map_err(|_| one(member))
+            };
+            let looks: Vec<_> = members.iter().map(start).collect();
+            looks.into_iter().filter_map(|look| look.map_or_else(Some, |thread| thread.join().ok())).collect()
         })
     };
     members.chunks(SIDE_BY_SIDE).flat_map(together).collect()

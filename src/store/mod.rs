@@ -17,9 +17,9 @@ use ureq::http::Uri;
 
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::file::read_regular;
 
 pub use answer::{Answer, Verdict, Written, element};
-pub use file::read_regular;
 pub use http::{Client, Message, random};
 pub use s3::{S3, region};
 
