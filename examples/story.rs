@@ -46,7 +46,10 @@ fn pass(folder: &Path) -> Result<()> {
     let (registry, hosts) = (format!("file://{}/zk.json", folder.display()), folder.join("hosts"));
     println!("$ zk-hosts sync --registry file://$PWD/zk.json --hosts-file hosts; echo \"exit $?\"");
     let call = ["zk-hosts", "sync", "--registry", &registry, "--hosts-file", &hosts.to_string_lossy()];
-    let Command::Sync(options) = cli::read(call)? else { unreachable!("the call says sync") };
-    println!("exit {}", sync::run(&options, Console { verbose: false, quiet: false })?);
+    let command = cli::read(call)?;
+    let mut report = command.report();
+    let Command::Sync(options) = &command else { unreachable!("the call says sync") };
+    let code = sync::run(options, Console::default(), &mut report)?;
+    println!("{}exit {code}", String::from_utf8_lossy(&report.text()));
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `zk-hosts register`: publishes this host's address, so that nobody else's is lost.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
@@ -15,6 +14,7 @@ use crate::failure::Failure;
 use crate::hosts::{Change, Number, What};
 use crate::probe;
 use crate::registry::{self, Holder, Member, Registry};
+use crate::report::{Done, Report};
 use crate::store::{Client, Condition, Location, Object, Store, Verdict, Written, random, retry};
 use crate::{imds, myid};
 
@@ -32,19 +32,28 @@ const LOOKS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// How an attempt ended.
 enum Attempt {
-    /// This number is published; what there is to print.
-    Done(Number, String),
+    /// This number is published.
+    Done(Number, Published),
     /// Not now; after the pause, or else with the error.
     Wait(Error, Duration),
+}
+
+/// What a write does.
+#[derive(Default)]
+struct Published {
+    change: Option<Change>,
+    /// There was no registry.
+    is_new: bool,
 }
 
 /// Publishes this host. Gives the exit code, 0.
 ///
 /// # Errors
 /// Any of [`Failure`].
-pub fn run(options: &Register, console: Console) -> Result<u8> {
+pub fn run(options: &Register, console: Console, report: &mut Report) -> Result<u8> {
     let common = &options.common;
     let location = Location::read(&common.registry)?.writable()?;
+    report.registry = Some(location.to_string());
     let client = Client::new(common.timeout.unwrap_or(TIMEOUT), common.ca_file.clone());
     let number = number(options)?;
     let member = member(options, &client)?;
@@ -66,9 +75,14 @@ pub fn run(options: &Register, console: Console) -> Result<u8> {
     let mut state = State::default();
     loop {
         let doing = || format!("register {name} in {location}");
-        match pass.attempt(&mut state).with_context(doing)? {
-            Attempt::Done(number, lines) => {
-                console.result(lines.as_bytes());
+        match pass.attempt(&mut state, report).with_context(doing)? {
+            Attempt::Done(number, published) => {
+                report.done = Done::Member {
+                    name: Some(common.prefix.name(number)),
+                    address: Some(member.ip),
+                    changes: published.change.into_iter().collect(),
+                    created: published.is_new,
+                };
                 return pass.write_myid(number).map(|()| 0);
             }
             Attempt::Wait(error, pause) => {
@@ -90,8 +104,8 @@ struct State<'a> {
     refused: Option<Instant>,
     /// The store was found to keep conditions, or is trusted to.
     tested: bool,
-    /// What to print of a write whose answer did not come: it may have landed.
-    unanswered: String,
+    /// A write whose answer did not come: it may have landed.
+    unanswered: Published,
     /// Attempts that ended without a result, for the pause.
     failed: u32,
     /// What was seen of the members.
@@ -110,7 +124,7 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     /// Asks the store, with credentials that are neither old nor refused.
-    fn attempt(&self, state: &mut State<'a>) -> Result<Attempt> {
+    fn attempt(&self, state: &mut State<'a>, report: &mut Report) -> Result<Attempt> {
         let (store, since) = match state.store.take() {
             Some((store, since)) if since.elapsed() < CREDENTIALS => (store, since),
             _ => match Store::open(self.location, self.client) {
@@ -118,7 +132,8 @@ impl<'a> Pass<'a> {
                 Err(error) => return state.refused(error),
             },
         };
-        let attempt = self.publish(&store, state);
+        let attempt = self.publish(&store, state, report);
+        report.note_clock(&store);
         if state.refused.is_none() {
             state.store = Some((store, since));
         }
@@ -126,7 +141,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Reads, decides, and writes on the condition that nobody wrote in between.
-    fn publish(&self, store: &Store, state: &mut State) -> Result<Attempt> {
+    fn publish(&self, store: &Store, state: &mut State, report: &mut Report) -> Result<Attempt> {
         let (object, is_hidden) = match self.read(store)? {
             Verdict::Done(read) => read,
             verdict => return state.unresolved(verdict),
@@ -140,6 +155,9 @@ impl<'a> Pass<'a> {
             }
             None => None,
         };
+        if let Some((registry, _)) = &old {
+            report.note_registry(registry);
+        }
         let holders = old.as_ref().map(|(registry, _)| registry.holders(&common.prefix)).unwrap_or_default();
         let number = match self.choose(&holders, store, &mut state.seen)? {
             Choice::Take(number) | Choice::Replace(number) => number,
@@ -158,14 +176,18 @@ impl<'a> Pass<'a> {
                 verdict => return state.unresolved(verdict),
             }
         }
-        let lines = self.lines(number, holder.map(|holder| holder.ip), old.is_none());
+        let published = Published { change: self.change(number, holder), is_new: old.is_none() };
         match self.write(store, number, old)? {
-            Verdict::Done(Written::Landed) => Ok(Attempt::Done(number, lines)),
+            Verdict::Done(Written::Landed) => {
+                report.generation = Some(report.generation.unwrap_or(0) + 1);
+                report.member_count = Some(holders.len() + usize::from(holder.is_none()));
+                Ok(Attempt::Done(number, published))
+            }
             Verdict::Done(Written::Collided) if is_hidden => state.found_hidden(store),
             Verdict::Done(Written::Collided) => Ok(state.collided()),
             verdict => {
                 // It may have landed all the same.
-                state.unanswered = lines;
+                state.unanswered = published;
                 state.unresolved(verdict)
             }
         }
@@ -234,14 +256,13 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn lines(&self, number: Number, holder: Option<IpAddr>, is_new: bool) -> String {
+    fn change(&self, number: Number, holder: Option<&Holder>) -> Option<Change> {
         let what = match holder {
-            Some(ip) if ip == self.ask.me.ip => return String::new(),
-            Some(ip) => What::Readdressed(ip, self.ask.me.ip),
+            Some(holder) if holder.ip == self.ask.me.ip => return None,
+            Some(holder) => What::Readdressed(holder.ip, self.ask.me.ip),
             None => What::Added(self.ask.me.ip),
         };
-        let created = if is_new { format!("created {}\n", self.location) } else { String::new() };
-        format!("{created}{}\n", Change { name: self.ask.prefix.name(number), what })
+        Some(Change { name: self.ask.prefix.name(number), what })
     }
 
     /// Writes a claimed number to the myid file, where there is none yet.
