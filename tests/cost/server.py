@@ -33,7 +33,9 @@ def serve(folder, text):
         environment = {"KEY": key, "PATH": os.environ["PATH"]}
         subprocess.run(["sh", "-euc", CERTIFICATES], cwd=folder / kind, env=environment, check=True, capture_output=True)
     ports = dict(zip(["http", *KINDS], free_ports(3)))
-    nginx = subprocess.Popen([program(), "-e", folder / "log", "-c", configuration(folder, ports)])
+    # However this process ends, nginx ends with it.
+    bound = ["setpriv", "--pdeathsig", "TERM"]
+    nginx = subprocess.Popen([*bound, program(), "-e", folder / "log", "-c", configuration(folder, ports)])
     try:
         wait(ports["http"], nginx)
         yield {kind: f"{'http' if kind == 'http' else 'https'}://127.0.0.1:{port}" for kind, port in ports.items()}
