@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 /// What a new file's name ends with, until it is the file.
 pub const NEW: &str = ".zk-hosts-new";
@@ -32,10 +33,20 @@ pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(path, NEW);
     let filled = make(&new).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    // Unlike a rename, a link fails where something has the name.
-    let created = filled.and_then(|()| fs::hard_link(&new, path));
-    let _ = fs::remove_file(&new);
+    let created = filled.and_then(|()| name(&new, path));
+    if created.is_err() {
+        let _ = fs::remove_file(&new);
+    }
     created.and_then(|()| sync_directory(path))
+}
+
+/// Renames a file, unless something has the name.
+fn name(new: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, new, CWD, path, RenameFlags::NOREPLACE) {
+        // What file systems say that do not know how to. A kill between the two calls leaves both names.
+        Err(Errno::INVAL | Errno::NOSYS) => fs::hard_link(new, path).and_then(|()| fs::remove_file(new)),
+        result => result.map_err(io::Error::from),
+    }
 }
 
 /// Makes an empty file with mode 0644, in the place of what a killed call has left.
