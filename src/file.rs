@@ -37,7 +37,7 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if created.is_err() {
         let _ = fs::remove_file(&new);
     }
-    created.and_then(|()| sync_directory(path))
+    created.and_then(|()| sync_directory(path).map_err(|error| unsure(&error)))
 }
 
 /// Renames a file, unless something has the name.
@@ -54,7 +54,10 @@ fn name(new: &Path, path: &Path) -> io::Result<()> {
 /// # Errors
 /// Those of the system.
 pub fn make(path: &Path) -> io::Result<File> {
-    let _ = fs::remove_file(path);
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        result => result?,
+    }
     let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
     file.set_permissions(Permissions::from_mode(0o644))?;
     Ok(file)
@@ -66,6 +69,12 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()
+}
+
+/// The error of a file that is written, and may be lost with the power.
+#[must_use]
+pub fn unsure(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("it is written, but not known to be on disk: {error}"))
 }
 
 /// Makes sure that the name of a new file is on disk.
