@@ -43,8 +43,14 @@ impl HostsFile {
     /// # Errors
     /// 74 where nothing is there, 77 where this user may not look.
     pub fn find(path: &Path, console: Console) -> Result<Self> {
-        let path = fs::canonicalize(path).map_err(|error| fault("find", path, &error))?;
-        Ok(Self { path, console })
+        let failed = |error| fault("find", path, &error);
+        let real = fs::canonicalize(path).map_err(failed)?;
+        if real != path {
+            // That has read each link itself. The kernel knows better: it follows none that another user put into a folder
+            // that all may write, such as /tmp.
+            path.metadata().map_err(failed)?;
+        }
+        Ok(Self { path: real, console })
     }
 
     /// The real path.
