@@ -52,15 +52,18 @@ fn name(new: &Path, path: &Path) -> io::Result<()> {
 /// Makes an empty file with mode 0644, in the place of what a killed call has left.
 ///
 /// # Errors
-/// Those of the system.
+/// Those of the system, with the path.
 pub fn make(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        result => result?,
-    }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o644))?;
-    Ok(file)
+    let made = || {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result?,
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        Ok(file)
+    };
+    made().map_err(|error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 /// The path of a file beside another one.
