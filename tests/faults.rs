@@ -71,6 +71,24 @@ impl Point<'_> {
         let lasts = if self.lasts { "+" } else { "" };
         format!("inject={}:error={}:when={}{lasts}", self.name, self.fault.0, self.when)
     }
+
+    /// Whether the work can be done without this call. A full disk, and what is not known to be on it, are no reason to
+    /// write in place.
+    fn has_another_way(&self) -> bool {
+        let cannot_create = [DENIED, READ_ONLY].contains(&self.fault);
+        self.fault == INTERRUPTED
+            || match self.name {
+                // The runtime has an older call for it.
+                "statx" => true,
+                // Of stdout.
+                "write" => self.line.starts_with("write(1<"),
+                "openat" => cannot_create && self.line.contains("O_CREAT"),
+                // At the end nothing depends on it.
+                "unlink" => cannot_create || self.line.ends_with(" = 0"),
+                "rename" => self.fault == BUSY,
+                name => name.contains("xattr") && self.fault == NOT_KNOWN,
+            }
+    }
 }
 
 /// Lets each call of the stage fail, and counts how that ended.
@@ -146,7 +164,7 @@ fn each_call_fails(stage: &Stage) {
             is_clear(stage, point, run);
             let (place, fault) = (format!("{} ({}): {}", point.injection(), point.line, run.all()), point.fault);
             let has_failed = run.code != stage.code;
-            assert!(!has_failed || fault != INTERRUPTED, "{place}");
+            assert!(if has_failed { fault != INTERRUPTED } else { point.has_another_way() }, "{place}");
             if has_failed {
                 let of_registry = point.line.contains("/zk.json") && stage.file != "zk.json" && !point.lasts;
                 let expected = match fault {

@@ -72,11 +72,11 @@ fn killed_at_any_time(stage: &Stage, seed: u64) {
     let length = times[times.len() / 2];
 
     let mut found: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for count in 0..1000 {
+    for count in 0..1000_u32 {
         stage.reset();
         let began = Instant::now();
         let mut pass = stage.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let aim = if count % 2 == 0 {
+        let aim = if count.is_multiple_of(2) {
             thread::sleep(random.below(length).saturating_sub(began.elapsed()));
             "any time"
         } else {

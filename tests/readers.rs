@@ -71,7 +71,7 @@ impl Machine {
 
     /// A pass from or to the second state.
     fn pass(&self, count: u32, more: &[&str]) -> Run {
-        let url = format!("file://{FOLDER}/{}.json", if count % 2 == 0 { "b" } else { "a" });
+        let url = format!("file://{FOLDER}/{}.json", if count.is_multiple_of(2) { "b" } else { "a" });
         run(self.namespace.root().args(["/srv/zk-hosts", "sync", "--registry", &url]).args(more))
     }
 
@@ -130,7 +130,7 @@ fn fewer_look_ups_fail_in_place_than_where_the_file_is_truncated_first() {
         machine.bench.write("real", short);
         let truncated = machine.measure(200_000, |count| {
             assert_eq!(machine.pass(count, &["--dry-run", "-q"]).code, 2);
-            machine.bench.write("real", if count % 2 == 0 { long } else { short });
+            machine.bench.write("real", if count.is_multiple_of(2) { long } else { short });
         });
         println!("{} bytes in place: {in_place}", long.len());
         println!("{} bytes truncated, then written: {truncated}", long.len());

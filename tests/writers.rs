@@ -93,7 +93,7 @@ fn edit(bench: &Bench, done: &AtomicBool, cut: &AtomicU64) -> Vec<Span> {
         edits(&read);
         let text = read.replace("# end\n", &format!("# edit {}\n# end\n", spans.len()));
         let began = now();
-        if spans.len() % 2 == 0 {
+        if spans.len().is_multiple_of(2) {
             write_by_rename(bench, "hosts", &text);
         } else {
             cut.fetch_add(1, Ordering::SeqCst);
