@@ -99,6 +99,20 @@ fn the_order_of_calls() {
     }
 }
 
+/// Nothing that another put in its place in the meantime is written to, or followed.
+#[test]
+fn a_file_that_is_made_is_one_that_was_not_there() {
+    for stage in [replaced(), grown(), Stage::register(), Stage::create()] {
+        let lines = stage.lines();
+        let opened: Vec<&String> = lines.iter().filter(|line| line.contains("O_CREAT")).collect();
+        for line in &opened {
+            let says = if line.contains(".lock\"") { "O_NOFOLLOW" } else { "O_EXCL" };
+            assert!(line.contains(says), "{line}");
+        }
+        assert!(opened.len() > 1);
+    }
+}
+
 /// A pass that a signal stops after a call; strace runs on.
 struct Stopped<'a> {
     stage: &'a Stage,
