@@ -112,7 +112,7 @@ fn two_dead_of_three_or_one_dead_and_one_frozen() {
         scope.spawn(|| place.guard_holds(&VOTERS, 3, &[two_needed]));
         // It is no dead one, and force makes it none.
         let no_slot = || place.machine(&VOTERS[..2], "--claim --size=2 --force");
-        scope.spawn(move || no_slot().gets_none(&["; zoov2 is 127.0.9.2, which "]));
+        scope.spawn(move || no_slot().gets_none(&["; zoov2 is 127.0.9.2, which accepts connections"]));
     });
 
     let mut patient = place.machine(&VOTERS, "--claim --size=3 -v");
