@@ -66,7 +66,8 @@ class Bench:
 
     def make_switch(self):
         ip("link", "set", "lo", "up")
-        ip("link", "add", "switch", "type", "bridge")
+        # An address of its own: else it is that of one of its links, and changes as they come and go.
+        ip("link", "add", "switch", "address", "02:00:00:00:00:01", "type", "bridge")
         ip("address", "add", f"{SWITCH}/24", "dev", "switch")
         ip("address", "add", f"{METADATA}/32", "dev", "switch")
         ip("link", "set", "switch", "up")

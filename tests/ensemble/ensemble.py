@@ -5,7 +5,7 @@ import itertools
 import socket
 import time
 
-from bench import ROOT, check, run, say, until
+from bench import METADATA, ROOT, check, say, until
 from client import Application
 from host import Host
 from services import BUCKET, ENDPOINT, REGISTRY, Download, Metadata, Store
@@ -16,7 +16,7 @@ SIZE = 3
 CRON = 60 + 25 + 20
 
 SCRIPT = (ROOT / "examples/user-data.sh").read_text()
-SETTINGS = f"AWS_ENDPOINT_URL_S3={ENDPOINT}"
+SETTINGS = f"AWS_ENDPOINT_URL_S3={ENDPOINT}\nAWS_EC2_METADATA_SERVICE_ENDPOINT=http://{METADATA}"
 
 
 class Ensemble:
