@@ -69,8 +69,8 @@ Exit codes:
   65  the registry's content was refused
   66  the registry, or its bucket, does not exist or was deleted
   69  the registry could not be had in time
-  74  the myid file could not be read, or a file:// registry could not be written
-  75  try again: the name's holder is alive, or writers kept colliding
+  74  the myid file could not be read or written, or a file:// registry could not be written
+  75  try again: the name's holder is alive, no slot is free, no quorum serves, or writers kept colliding
   77  not allowed
   78  configuration: credentials, region, endpoint, address, a store that ignores conditions
 
@@ -152,10 +152,19 @@ pub struct Register {
     pub common: Common,
 
     /// The number of this host's name
-    #[arg(long, value_name = "N", value_parser = number, required_unless_present = "myid_file")]
+    #[arg(long, value_name = "N", value_parser = number, required_unless_present_any = ["myid_file", "claim"])]
     pub id: Option<Number>,
 
-    /// ZooKeeper's myid file; alone it gives the number, beside --id it must not say another
+    /// Take a number from 1 to --size: this instance's own, else a free one, else that of a holder that is gone
+    #[arg(long, requires = "size", conflicts_with = "id")]
+    pub claim: bool,
+
+    /// How many servers the ensemble has
+    #[arg(long, value_name = "N", value_parser = number, requires = "claim")]
+    pub size: Option<Number>,
+
+    /// ZooKeeper's myid file. Alone it gives the number; beside --id it must not say another; with --claim a number in it
+    /// is the only one that will do, and where there is none, the claimed one is written
     #[arg(long, value_name = "PATH", env = "ZK_HOSTS_MYID_FILE")]
     pub myid_file: Option<PathBuf>,
 
@@ -172,7 +181,20 @@ pub struct Register {
         value_parser = clap::value_parser!(u16).range(1..))]
     pub probe_port: u16,
 
-    /// Replace a holder that is alive, and a registry that was deleted
+    /// The port by which the other members tell whether they serve
+    #[arg(long, value_name = "PORT", env = "ZK_HOSTS_CLIENT_PORT", default_value = "2181",
+        value_parser = clap::value_parser!(u16).range(1..))]
+    pub client_port: u16,
+
+    /// --claim: how old a holder must be before it is replaced
+    #[arg(long, value_name = "DUR", env = "ZK_HOSTS_CLAIM_GRACE", default_value = "10m", value_parser = duration)]
+    pub claim_grace: Duration,
+
+    /// --claim: how long a holder must have been silent; three times that where its host refuses connections
+    #[arg(long, value_name = "DUR", env = "ZK_HOSTS_CLAIM_SILENCE", default_value = "60s", value_parser = duration)]
+    pub claim_silence: Duration,
+
+    /// Replace a holder that is alive (not with --claim), one where no quorum serves, and a registry that was deleted
     #[arg(long)]
     pub force: bool,
 

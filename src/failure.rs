@@ -29,6 +29,10 @@ pub enum Failure {
     Locked,
     /// The name belongs to a host that is alive.
     HolderAlive,
+    /// No slot can be had.
+    NoSlot,
+    /// Too few of the other members serve.
+    NoQuorum,
     /// Other writers came first each time.
     Collided,
     /// Another program keeps on writing the hosts file.
@@ -103,6 +107,8 @@ impl Failure {
             Self::HostsFile => (74, "check the path and the file system it is on"),
             Self::Locked => (75, "try again later; fuser -v on that file shows who holds it"),
             Self::HolderAlive => (75, "stop ZooKeeper there first, or give --force to replace it"),
+            Self::NoSlot => (75, "unregister a machine that is gone, or wait for a holder's grace and silence to pass; one machine too many cannot join"),
+            Self::NoQuorum => (75, "replace one machine at a time: bring the others back first, or this one's disk; --force where the data is lost anyway"),
             Self::Collided => (75, "try again, with a longer --timeout"),
             Self::Changing => (75, "the next pass tries again; look for the program that keeps on writing it"),
             Self::Denied => (77, "allow s3:GetObject on it, and s3:ListBucket on the bucket, without which a missing object is 403 too"),

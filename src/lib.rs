@@ -3,6 +3,7 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod address;
+pub mod claim;
 pub mod cli;
 pub mod console;
 pub mod credentials;
@@ -10,6 +11,7 @@ pub mod failure;
 pub mod hosts;
 pub mod hostsfile;
 pub mod imds;
+pub mod myid;
 pub mod probe;
 pub mod register;
 pub mod registry;

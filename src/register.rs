@@ -1,21 +1,23 @@
 //! `zk-hosts register`: publishes this host's address, so that nobody else's is lost.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
+use jiff::Timestamp;
 
 use crate::address;
+use crate::claim::{self, Ask, Choice, Seen};
 use crate::cli::Register;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::hosts::{Change, Number, What};
-use crate::imds;
 use crate::probe::{self, Liveness};
-use crate::registry::{self, Member, Registry};
+use crate::registry::{self, Holder, Member, Registry};
 use crate::store::{Client, Condition, Location, Store, Verdict, Written, random, retry};
+use crate::{imds, myid};
 
 /// The default of `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -26,13 +28,16 @@ const RIGHTS: Duration = Duration::from_secs(30);
 /// How long credentials are used before they are asked for again: a call may outlive them.
 const CREDENTIALS: Duration = Duration::from_secs(60);
 
-/// How long a live holder is left alone between two looks at it.
-const HOLDER: Duration = Duration::from_secs(1);
+/// How long the holders of slots are left alone between two looks at them: ZooKeeper logs each.
+const LOOKS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+
+/// How long the metadata service is asked for the instance, where it is not needed for the address.
+const INSTANCE: Duration = Duration::from_secs(5);
 
 /// How an attempt ended.
 enum Attempt {
-    /// It is published; what there is to print.
-    Done(String),
+    /// This number is published; what there is to print.
+    Done(Number, String),
     /// Not now; after the pause, or else with the error.
     Wait(Error, Duration),
 }
@@ -46,23 +51,33 @@ pub fn run(options: &Register, console: Console) -> Result<u8> {
     let location = Location::read(&common.registry)?.writable()?;
     let client = Client::new(common.timeout.unwrap_or(TIMEOUT), common.ca_file.clone());
     let number = number(options)?;
-    let member = address::find(options.ip, options.interface.as_deref(), common.allow_loopback, &client)?;
-    let name = common.prefix.name(number);
-    console.note(format!("{name} is {}", member.ip));
+    let member = member(options, &client)?;
+    let name = number.map_or_else(|| "a claimed slot".to_owned(), |number| common.prefix.name(number));
+    console.note(format!("this host is {}, for {name}", member.ip));
 
-    let pass = Pass { options, console, location: &location, client: &client, number, member };
+    let ask = Ask {
+        me: &member,
+        prefix: &common.prefix,
+        number,
+        size: options.size,
+        grace: if options.claim { options.claim_grace } else { Duration::ZERO },
+        silence: if options.claim { options.claim_silence } else { Duration::ZERO },
+        has_data: options.myid_file.as_deref().is_some_and(myid::has_data),
+        force: options.force,
+    };
+    let pass = Pass { options, console, location: &location, client: &client, ask, began: Instant::now() };
     let mut state = State::default();
     loop {
         let doing = || format!("register {name} in {location}");
         match pass.attempt(&mut state).with_context(doing)? {
-            Attempt::Done(lines) => {
+            Attempt::Done(number, lines) => {
                 console.result(lines.as_bytes());
-                return Ok(0);
+                return pass.keep(number).map(|()| 0);
             }
             Attempt::Wait(error, pause) => {
                 console.note(format!("waiting: {error:#}"));
                 if !client.pause(pause) {
-                    return Err(error.context(doing()));
+                    return Err(pass.named_by_file(error).context(doing()));
                 }
             }
         }
@@ -82,6 +97,8 @@ struct State<'a> {
     unanswered: String,
     /// Attempts that ended without a result, for the pause.
     failed: u32,
+    /// What was seen of the members.
+    seen: Seen,
 }
 
 /// What this call is about.
@@ -90,8 +107,8 @@ struct Pass<'a> {
     console: Console,
     location: &'a Location,
     client: &'a Client,
-    number: Number,
-    member: Member,
+    ask: Ask<'a>,
+    began: Instant,
 }
 
 impl<'a> Pass<'a> {
@@ -130,13 +147,15 @@ impl<'a> Pass<'a> {
             }
             None => None,
         };
-        let registry = old.as_ref().map(|(registry, _)| registry);
-        if registry.is_some_and(|registry| registry.has(&common.prefix, self.number, &self.member)) {
-            return Ok(Attempt::Done(std::mem::take(&mut state.unanswered)));
-        }
-        let holder = registry.and_then(|registry| registry.addresses.get(&self.number).copied());
-        if let Some(error) = holder.and_then(|ip| self.live_holder(ip)) {
-            return Ok(Attempt::Wait(error, HOLDER));
+        let holders = old.as_ref().map(|(registry, _)| registry.holders(&common.prefix)).unwrap_or_default();
+        let (number, is_held) = match self.choose(&holders, store, state)? {
+            Choice::Take(number) => (number, false),
+            Choice::Replace(number) => (number, true),
+            Choice::Wait(failure, cause) => return Ok(Attempt::Wait(failure.because(cause), self.look_again())),
+        };
+        let holder = holders.get(&number);
+        if holder.is_some_and(|holder| holder.is(self.ask.me)) {
+            return Ok(Attempt::Done(number, std::mem::take(&mut state.unanswered)));
         }
         if !state.tested && !self.options.unsafe_store {
             match store.test()? {
@@ -144,10 +163,13 @@ impl<'a> Pass<'a> {
                 verdict => return state.unresolved(verdict),
             }
         }
+        if let Some(error) = holder.filter(|_| is_held).and_then(|holder| self.came_back(number, holder, state)) {
+            return Ok(Attempt::Wait(error, self.look_again()));
+        }
 
-        let lines = self.lines(holder, old.is_none());
-        match self.write(store, old)? {
-            Verdict::Done(Written::Landed) => Ok(Attempt::Done(lines)),
+        let lines = self.lines(number, holder.map(|holder| holder.ip), old.is_none());
+        match self.write(store, number, old)? {
+            Verdict::Done(Written::Landed) => Ok(Attempt::Done(number, lines)),
             // It exists: created by another host in between, or the right to read it came just now, or it never will.
             Verdict::Done(Written::Collided) if hidden => match store.read()? {
                 Verdict::Failed(Failure::Denied, _) => {
@@ -164,40 +186,91 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Why the holder of the name is not replaced now, where that is so.
-    fn live_holder(&self, ip: IpAddr) -> Option<Error> {
-        if ip == self.member.ip || self.options.force {
+    /// Chooses a slot, after a look at the members where it depends on them.
+    fn choose(&self, holders: &BTreeMap<Number, Holder>, store: &Store, state: &mut State) -> Result<Choice> {
+        if let Some(choice) = claim::own_or_free(&self.ask, holders) {
+            return Ok(choice);
+        }
+        self.look(holders, &mut state.seen);
+        // Without a grace no age matters, and asking a file system for its time makes a file.
+        let now = if self.ask.grace.is_zero() { Timestamp::UNIX_EPOCH } else { store.time()? };
+        Ok(claim::held(&self.ask, holders, &state.seen, now))
+    }
+
+    /// Looks at the members: at those whose slot would do for a sign of life, at all of them for a quorum.
+    fn look(&self, holders: &BTreeMap<Number, Holder>, seen: &mut Seen) {
+        let (at, slots) = (self.began.elapsed(), self.ask.slots());
+        let others = holders.iter().filter(|(_, holder)| holder.ip != self.ask.me.ip);
+        let others: Vec<_> = others.map(|(number, holder)| (holder.ip, slots.contains(number))).collect();
+        let (probe_port, client_port) = (self.options.probe_port, self.options.client_port);
+        seen.serving.clear();
+        for look in probe::look(&others, probe_port, client_port, self.client.left()) {
+            if let Some(liveness) = look.liveness {
+                seen.watch(look.ip, liveness, at);
+            }
+            if look.serves {
+                seen.serving.insert(look.ip);
+            }
+        }
+    }
+
+    /// Why a holder that was found dead is not replaced after one more probe, right before the write.
+    fn came_back(&self, number: Number, holder: &Holder, state: &mut State) -> Option<Error> {
+        if holder.ip == self.ask.me.ip {
             return None;
         }
-        let (name, port) = (self.options.common.prefix.name(self.number), self.options.probe_port);
-        let what = match probe::probe(ip, port, self.client.left()) {
-            Liveness::Dead => return None,
-            Liveness::Alive => format!("which accepts connections on port {port}"),
-            Liveness::Unknown => format!("and --timeout leaves no time to try its port {port}"),
+        let liveness = probe::probe(holder.ip, self.options.probe_port, self.client.left());
+        state.seen.watch(holder.ip, liveness, self.began.elapsed());
+        let what = match liveness {
+            Liveness::Silent | Liveness::Refused => return None,
+            Liveness::Alive => "accepts connections again",
+            Liveness::Unknown => "could not be tried once more",
         };
-        Some(Failure::HolderAlive.because(format!("{name} is {ip}, {what}")))
+        let name = self.ask.prefix.name(number);
+        Some(Failure::HolderAlive.because(format!("{name} is {}, which {what}", holder.ip)))
     }
 
-    fn write(&self, store: &Store, old: Option<(Registry, &[u8])>) -> Result<Verdict<Written>> {
-        let (prefix, now) = (&self.options.common.prefix, store.time()?);
+    fn look_again(&self) -> Duration {
+        (self.ask.silence / 12).clamp(LOOKS[0], LOOKS[1])
+    }
+
+    fn write(&self, store: &Store, number: Number, old: Option<(Registry, &[u8])>) -> Result<Verdict<Written>> {
+        let (prefix, now) = (self.ask.prefix, store.time()?);
         match old {
             Some((registry, version)) => {
-                let bytes = registry.with_member(prefix, self.number, &self.member, now)?;
+                let bytes = registry.with_member(prefix, number, self.ask.me, now)?;
                 store.write(&bytes, Condition::Is(version))
             }
-            None => store.write(&registry::first(&prefix.name(self.number), &self.member, now), Condition::IsAbsent),
+            None => store.write(&registry::first(&prefix.name(number), self.ask.me, now), Condition::IsAbsent),
         }
     }
 
-    fn lines(&self, holder: Option<IpAddr>, is_new: bool) -> String {
-        let name = self.options.common.prefix.name(self.number);
+    fn lines(&self, number: Number, holder: Option<IpAddr>, is_new: bool) -> String {
         let what = match holder {
-            Some(ip) if ip == self.member.ip => return String::new(),
-            Some(ip) => What::Readdressed(ip, self.member.ip),
-            None => What::Added(self.member.ip),
+            Some(ip) if ip == self.ask.me.ip => return String::new(),
+            Some(ip) => What::Readdressed(ip, self.ask.me.ip),
+            None => What::Added(self.ask.me.ip),
         };
         let created = if is_new { format!("created {}\n", self.location) } else { String::new() };
-        format!("{created}{}\n", Change { name, what })
+        format!("{created}{}\n", Change { name: self.ask.prefix.name(number), what })
+    }
+
+    /// Writes a claimed number to the myid file, where there is none yet.
+    fn keep(&self, number: Number) -> Result<()> {
+        match &self.options.myid_file {
+            Some(path) if self.ask.number.is_none() => myid::write(path, number),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error, with the file that asks for the number.
+    fn named_by_file(&self, error: Error) -> Error {
+        match (&self.options.myid_file, self.options.id, self.ask.number) {
+            (Some(path), None, Some(number)) => {
+                error.context(format!("take the number {number} of {}", path.display()))
+            }
+            _ => error,
+        }
     }
 }
 
@@ -238,29 +311,36 @@ impl State<'_> {
     }
 }
 
-/// The number by `--id`, or by ZooKeeper's own myid file; the two must not differ.
-fn number(options: &Register) -> Result<Number> {
-    let in_file = match (&options.myid_file, options.id) {
-        (Some(path), Some(_)) if !path.exists() => None,
-        (Some(path), _) => Some((path, myid(path)?)),
-        (None, _) => None,
-    };
+/// The number by `--id`, or by ZooKeeper's own myid file, where one is known; the two must not differ.
+fn number(options: &Register) -> Result<Option<Number>> {
+    let path = options.myid_file.as_deref();
+    let in_file = path.map(myid::read).transpose()?.flatten();
+    let says = |number: Number| format!("{} says {number}", path.unwrap_or(Path::new("")).display());
     match (options.id, in_file) {
-        (Some(id), Some((path, found))) if id != found => {
-            let cause = format!("--id is {id}, and {} says {found}", path.display());
-            Err(Failure::BadSetting.because(cause))
+        (Some(id), Some(found)) if id != found => {
+            Err(Failure::BadSetting.because(format!("--id is {id}, and {}", says(found))))
         }
-        (Some(number), _) | (None, Some((_, number))) => Ok(number),
-        (None, None) => Err(Failure::Usage.because("register: give --id N or --myid-file PATH")),
+        (None, Some(found)) if options.size.is_some_and(|size| found > size) => {
+            Err(Failure::NoSlot.because(format!("--size is less than that: {}", says(found))))
+        }
+        (None, None) if options.claim => Ok(None),
+        (None, None) => match path {
+            Some(path) => {
+                Err(Failure::HostsFile.because(format!("read the myid file {}: there is none", path.display())))
+            }
+            None => Err(Failure::Usage.because("register: give --id N, --myid-file PATH or --claim --size N")),
+        },
+        (id, in_file) => Ok(id.or(in_file)),
     }
 }
 
-fn myid(path: &Path) -> Result<Number> {
-    let text = fs::read(path)
-        .map_err(|error| Failure::HostsFile.because(format!("read the myid file {}: {error}", path.display())))?;
-    let number = Number::parse(text.trim_ascii());
-    number.ok_or_else(|| {
-        Failure::BadSetting
-            .because(format!("read the myid file {}: it holds no number from 1 to 99999", path.display()))
-    })
+/// This host. A claim wants to know its instance, by which a slot stays its own when its address changes.
+fn member(options: &Register, client: &Client) -> Result<Member> {
+    let loopback = options.common.allow_loopback;
+    let mut member = address::find(options.ip, options.interface.as_deref(), loopback, client)?;
+    if options.claim && member.instance_id.is_none() {
+        let brief = Client::new(INSTANCE.min(client.left()), None);
+        member.instance_id = imds::get(&brief, "instance-id").unwrap_or_default();
+    }
+    Ok(member)
 }

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fixture::proxy::{self, What};
-use fixture::weed::{command, content, free_ports, tells_no_secret};
+use fixture::weed::{command, content, tells_no_secret};
 use fixture::{BINARY, Bench, Run, clean, registry, run, weed, zk_hosts};
 
 /// A registry with unknown fields at both levels, in which zoov1 is to be replaced and zoov2 is right already.
@@ -145,10 +145,9 @@ fn writes_are_counted(text: &str, count: usize, seed: Option<&str>) {
     assert_eq!(content(text).0, before + right as u64, "{text}");
 }
 
-/// `register` where loopback is taken, and on the probe port nobody listens.
+/// `register` where loopback is taken, and whoever has the slot is replaced.
 fn arguments(number: &str, ip: &str) -> Vec<String> {
-    let port = free_ports(1)[0];
-    let line = format!("--timeout 2m --allow-loopback --probe-port {port} --id {number} --ip {ip}");
+    let line = format!("--timeout 2m --allow-loopback --force --id {number} --ip {ip}");
     line.split(' ').map(str::to_owned).collect()
 }
 
@@ -269,8 +268,12 @@ fn a_live_holder_is_replaced_when_it_ends_or_by_force() {
     let holder = TcpListener::bind("127.0.0.7:0").unwrap();
     let port = holder.local_addr().unwrap().port().to_string();
     let begin = || bench.write("zk.json", registry(&[("zoov2", "127.0.0.7")]));
+    // Its data makes a quorum needless.
+    fs::create_dir_all(bench.path("data/version-2")).unwrap();
+    bench.write("data/version-2/currentEpoch", "1");
     let register = |ip: &str, more: &[&str]| {
         let mut command = in_file(&bench);
+        command.arg("--myid-file").arg(bench.path("data/myid"));
         command.args(["--allow-loopback", "--probe-port", &port, "--id=2", "--ip", ip]).args(more);
         command
     };
@@ -280,7 +283,7 @@ fn a_live_holder_is_replaced_when_it_ends_or_by_force() {
     assert!(refused.stderr.contains("zoov2 is 127.0.0.7, which accepts"), "{}", refused.all());
     assert!(refused.stderr.contains("--force"), "{}", refused.all());
     assert_eq!(bench.read("zk.json"), registry(&[("zoov2", "127.0.0.7")]));
-    assert_eq!(bench.names(), ["zk.json"]);
+    assert_eq!(bench.names(), ["data", "zk.json"]);
     drop(holder.accept().unwrap());
 
     // Neither the holder itself nor force asks whether it is alive.
@@ -369,7 +372,7 @@ fn the_number_is_given_or_that_of_myid_and_the_two_agree() {
         (Some(b"3 4\n"), &[], 78, "holds no number"),
         (Some(b"0\n"), &[], 78, "holds no number"),
         (Some(b"\xff"), &[], 78, "holds no number"),
-        (None, &[], 74, "No such file"),
+        (None, &[], 74, "there is none"),
     ] {
         let run = with(myid, id);
         assert_eq!((run.code, run.stdout.as_str(), run.stderr.lines().count()), (code, "", 1), "{}", run.all());

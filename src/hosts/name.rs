@@ -17,6 +17,11 @@ impl Number {
         let value = digits.iter().fold(0, |n, digit| n * 10 + u32::from(digit - b'0'));
         Some(Self(value))
     }
+
+    /// The numbers from 1 to this one.
+    pub fn up_to(self) -> impl Iterator<Item = Self> {
+        (1..=self.0).map(Self)
+    }
 }
 
 impl fmt::Display for Number {

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::hosts::{Number, Prefix};
 
 use object::Object;
-pub use update::{Member, first};
+pub use update::{Holder, Member, first};
 
 /// The largest registry that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;

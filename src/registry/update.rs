@@ -1,9 +1,11 @@
 //! One member changed. Keys that are not known stay, in their order, with the text of their values.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use anyhow::Result;
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 
 use super::object::Object;
 use super::{MAX_BYTES, Registry};
@@ -17,6 +19,25 @@ pub struct Member {
     pub ip: IpAddr,
     /// The instance that it runs on, where that is known.
     pub instance_id: Option<String>,
+}
+
+/// Who has a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its address.
+    pub ip: IpAddr,
+    /// The instance that it runs on, where that is told.
+    pub instance_id: Option<String>,
+    /// Since when, by the store's clock, where that is told and can be read.
+    pub registered_at: Option<Timestamp>,
+}
+
+impl Holder {
+    /// Whether it is this member already. An instance that is not known is not compared.
+    #[must_use]
+    pub fn is(&self, member: &Member) -> bool {
+        self.ip == member.ip && (member.instance_id.is_none() || self.instance_id == member.instance_id)
+    }
 }
 
 /// Keys, and the JSON text of their values.
@@ -36,20 +57,20 @@ pub fn first(name: &str, member: &Member, now: Timestamp) -> Vec<u8> {
 }
 
 impl Registry<'_> {
-    /// Whether the member is what is published under this number already. An instance that is not known is not compared.
+    /// The holders of the slots.
     #[must_use]
-    pub fn has(&self, prefix: &Prefix, number: Number, member: &Member) -> bool {
-        let same_instance = || match &member.instance_id {
-            Some(instance_id) => self.instance_id(prefix, number).as_ref() == Some(instance_id),
-            None => true,
+    pub fn holders(&self, prefix: &Prefix) -> BTreeMap<Number, Holder> {
+        let holder = |(name, value): &(String, &RawValue)| {
+            let number = prefix.number(name.as_bytes())?;
+            let member: Option<Object> = serde_json::from_str(value.get()).ok();
+            let text = |key| -> Option<String> { serde_json::from_str(member.as_ref()?.get(key)?.get()).ok() };
+            let registered_at = text("registered_at").and_then(|time| time.parse().ok());
+            Some((
+                number,
+                Holder { ip: *self.addresses.get(&number)?, instance_id: text("instance_id"), registered_at },
+            ))
         };
-        self.addresses.get(&number) == Some(&member.ip) && same_instance()
-    }
-
-    fn instance_id(&self, prefix: &Prefix, number: Number) -> Option<String> {
-        let (_, value) = self.members.0.iter().find(|(name, _)| prefix.number(name.as_bytes()) == Some(number))?;
-        let member: Object = serde_json::from_str(value.get()).ok()?;
-        serde_json::from_str(member.get("instance_id")?.get()).ok()
+        self.members.0.iter().filter_map(holder).collect()
     }
 
     /// The registry in which the member is published under this number.
@@ -165,7 +186,7 @@ mod tests {
         let registry = Registry::parse_to_write(text.as_bytes(), &prefix(), false).unwrap();
         let bytes = registry.with_member(&prefix(), number(id), member, NOW.parse().unwrap()).unwrap();
         let written = Registry::parse(&bytes, &prefix(), false).unwrap();
-        assert!(written.has(&prefix(), number(id), member));
+        assert!(written.holders(&prefix())[&number(id)].is(member));
         assert_eq!(written.generation, registry.generation + 1);
         String::from_utf8(bytes).unwrap()
     }
@@ -216,7 +237,8 @@ mod tests {
     fn who_is_published_already() {
         let text = br#"{"members":{"zoov1":"10.0.0.1","zoov2":{"ip":"10.0.0.2","instance_id":"i-2"}}}"#;
         let registry = Registry::parse(text, &prefix(), false).unwrap();
-        let has = |id, ip, instance| registry.has(&prefix(), number(id), &member(ip, instance));
+        let holders = registry.holders(&prefix());
+        let has = |id, ip, instance| holders.get(&number(id)).is_some_and(|holder| holder.is(&member(ip, instance)));
         assert!(has("1", "10.0.0.1", None) && has("2", "10.0.0.2", None) && has("2", "10.0.0.2", Some("i-2")));
         assert!(!has("1", "10.0.0.2", None) && !has("3", "10.0.0.2", None));
         assert!(!has("1", "10.0.0.1", Some("i-1")) && !has("2", "10.0.0.2", Some("i-3")));

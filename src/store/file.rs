@@ -35,6 +35,9 @@ pub fn read(path: &Path) -> Verdict<Object> {
 }
 
 /// Reads a regular file, up to `limit` bytes.
+///
+/// # Errors
+/// Those of the system, and `InvalidInput` where it is no regular file.
 pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // Without NONBLOCK a FIFO would be waited for without end.
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;

@@ -19,6 +19,7 @@ use crate::console::Console;
 use crate::failure::Failure;
 
 pub use answer::{Answer, Verdict, Written, element};
+pub use file::read_regular;
 pub use http::{Client, Message, random};
 pub use s3::{S3, region};
 
@@ -76,7 +77,7 @@ impl Location {
         let Some(path) = argument.strip_prefix('@') else {
             return Self::parse(argument).map_err(|fault| Failure::Usage.because(format!("read --registry: {fault}")));
         };
-        let content = file::read_regular(Path::new(path), 65_536)
+        let content = read_regular(Path::new(path), 65_536)
             .map_err(|error| Failure::BadSetting.because(format!("read --registry from {path}: {error}")))?;
         Self::parse(String::from_utf8_lossy(&content).trim())
             .map_err(|fault| Failure::BadSetting.because(format!("read --registry from {path}: {fault}")))
