@@ -76,9 +76,10 @@ class Bench:
         """The machine's own /etc, as that of a fresh image: none of its services, and names from the hosts file only."""
         self.image = self.folder / "image"
         run("cp", "-a", "/etc", self.image)
-        for pattern in ("systemd/system/*", "cron.*/*", "init.d/*", "rc?.d/*", "fstab", "environment", "cloud"):
+        for pattern in ("systemd/system/*", "cron.*/*", "init.d/*", "rc?.d/*", "fstab", "cloud"):
             for path in self.image.glob(pattern):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        (self.image / "environment").write_text("")
         system = self.image / "systemd/system"
         # What is about hardware and log-ins has no place in a sealed host.
         for unit in ("systemd-udevd", "systemd-logind", "systemd-modules-load", "systemd-sysctl", "systemd-pstore"):

@@ -62,15 +62,18 @@ class Ensemble:
 
     # Servers.
 
-    def facts(self, host, word="mntr"):
-        """What a server tells about itself; empty where it does not serve."""
+    def ask(self, host, word):
+        """What a server answers; empty where there is none."""
         try:
             with socket.create_connection((host.address, 2181), timeout=1) as connection:
                 connection.sendall(word.encode())
-                text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+                return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
         except OSError:
-            return {}
-        return dict(line.split("\t", 1) for line in text.splitlines() if "\t" in line)
+            return ""
+
+    def facts(self, host):
+        """What a server tells about itself; empty where it does not serve."""
+        return dict(line.split("\t", 1) for line in self.ask(host, "mntr").splitlines() if "\t" in line)
 
     def state(self, number):
         return self.facts(self.hosts[number]).get("zk_server_state")
@@ -84,13 +87,13 @@ class Ensemble:
         number = self.leader()
         return number and self.facts(self.hosts[number]).get("zk_synced_followers", "0").split(".")[0] == str(followers)
 
-    def whole(self, begin, what, bound=90):
+    def whole(self, begin, what, since="the boot"):
         """Waits for all servers to serve. Gives the seconds since `begin`."""
-        until(f"{what}: a leader with {SIZE - 1} synced followers", bound, self.is_whole)
+        until(f"{what}: a leader with {SIZE - 1} synced followers", 90, self.is_whole)
         for number in self.hosts:
             until(f"zoov{number} serves", 30, lambda number=number: self.state(number))
         took = time.monotonic() - begin
-        say(f"{what}: an ensemble of {SIZE} {took:.1f} s after the boot, zoov{self.leader()} leads")
+        say(f"{what}: an ensemble of {SIZE} {took:.1f} s after {since}, zoov{self.leader()} leads")
         return took
 
     def servers(self, *but):
@@ -104,19 +107,12 @@ class Ensemble:
             check(now == server, f"zoov{number} was restarted: {server} became {now}")
 
     def quiet(self):
-        """Stops the client's writes and waits until all servers have the same history; then the highest number wins elections."""
+        """Stops the client's writes and waits until all servers have the same history: then the highest number is elected."""
         self.application.pause()
-        ids = lambda: {self.facts(host).get("zk_last_proposal") or self.zxid(host) for host in self.hosts.values()}
-        until("all servers have the same history", 30, lambda: len(ids()) == 1)
+        until("all servers have the same history", 30, lambda: len({self.history(host) for host in self.hosts.values()}) == 1)
 
-    def zxid(self, host):
-        try:
-            with socket.create_connection((host.address, 2181), timeout=1) as connection:
-                connection.sendall(b"srvr")
-                text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-        except OSError:
-            return ""
-        return next((line for line in text.splitlines() if line.startswith("Zxid")), "")
+    def history(self, host):
+        return next((line for line in self.ask(host, "srvr").splitlines() if line.startswith("Zxid")), "")
 
     # Hosts files.
 
@@ -174,8 +170,7 @@ class Ensemble:
     def end(self):
         self.application.end()
         for host in self.all:
-            if host.init or host.unshare:
-                host.power_cut()
+            host.power_cut()
         self.store.end()
 
 

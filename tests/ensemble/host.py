@@ -82,12 +82,13 @@ class Host:
 
     def power_cut(self):
         """The machine vanishes: its link first, so that nothing tells the others."""
+        if self.unshare is None:
+            return
         self.bench.unplug(self)
         if self.init:
             os.kill(self.init, signal.SIGKILL)
-        if self.unshare:
-            self.unshare.kill()
-            self.unshare.wait()
+        self.unshare.kill()
+        self.unshare.wait()
         self.init = self.unshare = None
 
     def scrap(self):
@@ -119,5 +120,7 @@ class Host:
         shown = self.run("systemctl", "show", "--property=MainPID,NRestarts", "--value", "zookeeper")
         return tuple(shown.split())
 
-    def journal(self, *words):
-        return self.run("journalctl", "--no-pager", "--output=short-precise", *words)
+    def says(self, text):
+        """The last line of the journal, of those of ZooKeeper's unit, that has this text; None where none has."""
+        lines = self.run("journalctl", "--no-pager", "--output=cat", "--unit=zookeeper").splitlines()
+        return next((line for line in reversed(lines) if text in line), None)
