@@ -20,8 +20,8 @@ class Application:
         place.mkdir(parents=True)
         (place / "zk-hosts").write_bytes(program.read_bytes())
         (place / "zk-hosts").chmod(0o755)
-        # When each write was acknowledged, and which it was; and the times at which it was told to pause.
-        self.acknowledged, self.pauses, self.paused = [], [], threading.Event()
+        # When each write was acknowledged, and which it was; and when it was told to go on after a pause.
+        self.acknowledged, self.resumed, self.paused = [], [], threading.Event()
         self.process = None
 
     def start(self, size):
@@ -47,22 +47,22 @@ class Application:
         until("the client pauses", 60, self.paused.is_set, pause=0.02)
 
     def go(self):
-        self.pauses.append(time.monotonic())
+        self.resumed.append(time.monotonic())
         self.process.stdin.write("go\n")
 
     def writes(self, since, bound=60):
-        """Waits until a write is acknowledged that began after `since`; gives when that was."""
-        found, _ = until("a write is acknowledged", bound, lambda: [at for at, _ in self.acknowledged[-5:] if at > since], 0.02)
-        return found[0]
+        """Waits for a write that is acknowledged after `since`; gives when that was."""
 
-    def longest_silence(self, begin):
+        def written():
+            return next((at for at, _ in self.acknowledged[-5:] if at > since), None)
+
+        return until("a write is acknowledged", bound, written, pause=0.02)[0]
+
+    def longest_wait(self, begin):
         """The longest time without an acknowledged write since `begin`, but for the pauses that it was told to make."""
-        times = [begin, *(at for at, _ in list(self.acknowledged) if at > begin)]
-        gaps = [(after - before) for before, after in zip(times, times[1:]) if not self.was_told(before, after)]
-        return max(gaps, default=0)
-
-    def was_told(self, before, after):
-        return any(before <= pause <= after for pause in self.pauses)
+        events = [(begin, True), *((at, True) for at, _ in list(self.acknowledged)), *((at, False) for at in self.resumed)]
+        events = sorted(event for event in events if event[0] >= begin)
+        return max((after - before for (before, _), (after, waits) in zip(events, events[1:]) if waits), default=0)
 
     def end(self):
         if self.process:

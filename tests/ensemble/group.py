@@ -37,8 +37,8 @@ def arrival(ensemble, number):
     check(myid(host) == str(number), f"it claimed {myid(host)}")
     right = ensemble.by_cron(begin, f"a nameless machine took zoov{number}")
     ensemble.untouched(before)
-    ensemble.row("auto-scaling group", "boot to an ensemble of three, 4 s of silence among it", took)
-    ensemble.row("auto-scaling group", "boot to all hosts files right, by cron", right)
+    ensemble.row(group, "a nameless machine, boot to an ensemble of three, with a silence of 4 s", took)
+    ensemble.row(group, "a nameless machine, boot to all hosts files right, by cron", right)
 
 
 def two_at_once(ensemble, number):
@@ -87,4 +87,4 @@ def spare_takes_over(ensemble, number, spare):
     took = ensemble.whole(begin, f"the spare took zoov{number}", since="the power cut")
     check(myid(spare) == str(number), f"the spare claimed {myid(spare)}")
     ensemble.untouched(before)
-    ensemble.row("auto-scaling group", "power cut to an ensemble of three, by a spare that waited", took)
+    ensemble.row(group, "power cut to an ensemble of three, with a spare that waited", took)

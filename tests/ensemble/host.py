@@ -1,5 +1,6 @@
 """A sealed host: its own files, processes and address, with systemd as its first process and user-data as its boot."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -65,7 +66,7 @@ class Host:
             shutil.copy(self.folder / "etc/hosts", self.folder / "hosts")
             bound = [self.folder / "hosts"]
         words = ["nsenter", f"--net=/run/netns/{self.name}", "unshare", "--mount", "--pid", "--uts", "--ipc", "--cgroup"]
-        words += ["--fork", "--kill-child", "sh", INIT, self.folder, self.name, *bound]
+        words += ["--fork", "--kill-child", "sh", INIT, self.folder, self.name, ROOT, *bound]
         log = (self.folder / "init.log").open("w")
         self.unshare = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self.bench.cgroup(self.name)
@@ -86,7 +87,8 @@ class Host:
             return
         self.bench.unplug(self)
         if self.init:
-            os.kill(self.init, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.init, signal.SIGKILL)
         self.unshare.kill()
         self.unshare.wait()
         self.init = self.unshare = None

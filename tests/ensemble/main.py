@@ -45,8 +45,7 @@ def main(folder, names):
             begin = time.monotonic()
             scene(ensemble)
             if scene not in (birth, lost):
-                silence = ensemble.application.longest_silence(begin)
-                ensemble.row(scene.__name__, "the client's longest wait for a write", silence)
+                ensemble.row(scene, "the client's longest wait for a write", ensemble.application.longest_wait(begin))
         print(table(ensemble.rows))
         say("the story has come true")
         return 0
@@ -63,10 +62,12 @@ def main(folder, names):
         return 1
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if ensemble:
-            ensemble.end()
-        if bench:
-            bench.remove_cgroups()
+        try:
+            if ensemble:
+                ensemble.end()
+        finally:
+            if bench:
+                bench.remove_cgroups()
 
 
 def choose(names):
@@ -78,7 +79,7 @@ def choose(names):
 
 
 def table(rows):
-    lines = [f"| {scene} | {what} | {'' if seconds is None else f'{seconds:.1f}'} |" for scene, what, seconds in rows]
+    lines = [f"| {scene.__name__} | {what} | {seconds:.1f} |" for scene, what, seconds in rows]
     return "\n".join(["", "| scene | measured | seconds |", "|---|---|---|", *lines, ""])
 
 

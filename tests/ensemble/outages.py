@@ -31,6 +31,8 @@ def away(ensemble):
     """The store is away: five passes in a row, called directly, change nothing; the ensemble serves, and a server may restart."""
     follower = next(number for number in ensemble.hosts if number != ensemble.leader())
     survivors = ensemble.servers(follower)
+    # How long it waits for the store is to be what we ship.
+    ensemble.hosts[follower].run("sed", "-i", "/^ZK_HOSTS_TIMEOUT=/d", "/etc/default/zk-hosts")
     ensemble.store.away()
     broken = ensemble.application.host
     broken.run("sed", "-i", f"s/.*zoov{follower}.*/10.77.0.99 zoov{follower}/", "/etc/hosts")
@@ -46,8 +48,8 @@ def away(ensemble):
     say(f"zoov{follower} was restarted and serves after {took:.1f} s, the store away; five passes a host ended with 69")
     check({host.name: host.hosts_file() for host in ensemble.readers()} == files, "a hosts file was changed")
     ensemble.untouched(survivors)
-    ensemble.row("store away", "restart of a ZooKeeper, until it serves", took)
-    ensemble.row("store away", "how long it was away", time.monotonic() - begin)
+    ensemble.row(away, "restart of a ZooKeeper, until it serves", took)
+    ensemble.row(away, "how long it was away", time.monotonic() - begin)
 
     ensemble.store.back()
     check(ensemble.wrong(), "the broken hosts file is right")
@@ -83,8 +85,8 @@ def container(ensemble):
     ensemble.untouched(before)
     check([inode(host) for host in others] == inodes, "a mounted hosts file is another file now")
     check("/etc/hosts" in host.run("cat", "/proc/self/mountinfo"), "the replacement's hosts file is not mounted")
-    ensemble.row("container", "boot to all hosts files right, by passes called directly", right)
-    ensemble.row("container", "boot to an ensemble of three", took)
+    ensemble.row(container, "boot to all hosts files right, by passes called directly", right)
+    ensemble.row(container, "boot to an ensemble of three", took)
 
 
 def inode(host):

@@ -24,7 +24,7 @@ def birth(ensemble):
     ensemble.registered(3)
     ensemble.pass_everywhere()
     took = ensemble.whole(began, "birth")
-    ensemble.row("birth", "first boot to an ensemble of three", took)
+    ensemble.row(birth, "first boot to an ensemble of three", took)
     check(not ensemble.wrong(), f"{ensemble.wrong()}")
     ensemble.application.start(SIZE)
 
@@ -46,7 +46,7 @@ def birth(ensemble):
 
 def replacement(ensemble):
     """A follower's machine is replaced, and cron alone tells the others."""
-    replaced_by_cron(ensemble, 3, "follower")
+    replaced_by_cron(replacement, ensemble, 3, "follower")
 
 
 def failover(ensemble):
@@ -69,10 +69,10 @@ def failover(ensemble):
     wrote = ensemble.application.writes(begin) - begin
     ensemble.untouched(before)
     say(f"zoov{survivor} follows the replacement {took:.1f} s after the power cut; the client writes after {wrote:.1f} s")
-    ensemble.row("failover", "power cut of the leader to the survivor following the replacement", took)
-    ensemble.row("failover", "power cut of the leader to the client's next write", wrote)
+    ensemble.row(failover, "power cut of the leader to the survivor following the replacement", took)
+    ensemble.row(failover, "power cut of the leader to the client's next write", wrote)
     ensemble.hosts[leader] = host
-    replaced_by_cron(ensemble, leader, "leader")
+    replaced_by_cron(failover, ensemble, leader, "leader")
 
     # A process that ends is noticed at once; a machine that vanishes, after syncLimit.
     leader = ensemble.leader()
@@ -84,18 +84,18 @@ def failover(ensemble):
     back = ensemble.whole(begin, f"zoov{leader} killed", since="that")
     ensemble.untouched(before)
     check(ensemble.hosts[leader].server()[1] == "1", f"systemd did not restart zoov{leader}")
-    ensemble.row("failover", "the leader's process killed to another leader", took)
-    ensemble.row("failover", "until systemd has it back, registered and in step", back)
+    ensemble.row(failover, "the leader's process killed to another leader", took)
+    ensemble.row(failover, "the leader's process killed to its being back in step, by systemd", back)
 
 
-def replaced_by_cron(ensemble, number, what):
+def replaced_by_cron(scene, ensemble, number, what):
     before = ensemble.servers(number)
     _, begin = ensemble.replace(number)
     took = ensemble.whole(begin, f"{what} replaced")
     right = ensemble.by_cron(begin, f"{what} replaced")
     ensemble.untouched(before)
-    ensemble.row(f"replacement of the {what}", "boot to an ensemble of three", took)
-    ensemble.row(f"replacement of the {what}", "boot to all hosts files right, by cron", right)
+    ensemble.row(scene, f"the {what}'s replacement, boot to an ensemble of three", took)
+    ensemble.row(scene, f"the {what}'s replacement, boot to all hosts files right, by cron", right)
 
 
 def rolling(ensemble):
@@ -107,11 +107,10 @@ def rolling(ensemble):
         ensemble.by_passes(begin, number, f"zoov{number} replaced")
         ensemble.whole(begin, f"zoov{number} replaced")
         ensemble.untouched(before)
-    ensemble.row("rolling", "all three replaced, one after the other", time.monotonic() - began)
+    ensemble.row(rolling, "all three replaced, one after the other", time.monotonic() - began)
 
 
 def lost(ensemble):
     """Nothing lost: every write that was acknowledged is read back."""
     count = ensemble.application.audit([host.address for host in ensemble.hosts.values()])
     check(count > 20, f"the client has written only {count} znodes")
-    ensemble.row("nothing lost", f"{count} acknowledged writes, read back from each of the servers", None)
