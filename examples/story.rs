@@ -5,8 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use clap::Parser;
-use zk_hosts::cli::{Cli, Command};
+use zk_hosts::cli::{self, Command};
 use zk_hosts::console::Console;
 use zk_hosts::sync;
 
@@ -47,7 +46,10 @@ fn pass(folder: &Path) -> Result<()> {
     let (registry, hosts) = (format!("file://{}/zk.json", folder.display()), folder.join("hosts"));
     println!("$ zk-hosts sync --registry file://$PWD/zk.json --hosts-file hosts; echo \"exit $?\"");
     let call = ["zk-hosts", "sync", "--registry", &registry, "--hosts-file", &hosts.to_string_lossy()];
-    let Command::Sync(options) = Cli::parse_from(call).command else { unreachable!("the call says sync") };
-    println!("exit {}", sync::run(&options, Console { verbose: false, quiet: false })?);
+    let command = cli::read(call)?;
+    let mut report = command.report();
+    let Command::Sync(options) = &command else { unreachable!("the call says sync") };
+    let code = sync::run(options, Console::default(), &mut report)?;
+    println!("{}exit {code}", String::from_utf8_lossy(&report.text()));
     Ok(())
 }

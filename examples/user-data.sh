@@ -14,7 +14,8 @@ ZK_HOSTS_URL=${ZK_HOSTS_URL-}
 ZK_HOSTS_SHA256=${ZK_HOSTS_SHA256-}
 # Further options of register, such as "--interface eth0" outside EC2.
 ZK_HOSTS_REGISTER_OPTIONS=${ZK_HOSTS_REGISTER_OPTIONS-}
-# Further settings of zk-hosts, one NAME=VALUE a line, such as AWS_REGION=eu-west-1 (on EC2 the instance's own by default).
+# Further settings of zk-hosts, one NAME=VALUE a line, such as AWS_REGION=eu-west-1 (on EC2 the instance's own by default). They
+# go into files that everybody can read.
 ZK_HOSTS_SETTINGS=${ZK_HOSTS_SETTINGS-}
 # Options of ZooKeeper's JVM.
 JAVA_OPTS=${JAVA_OPTS--Xmx1g}
@@ -43,6 +44,9 @@ put() {
 case $ZK_HOSTS_REGISTRY in
     '' | s3://BUCKET/*) fail "set ZK_HOSTS_REGISTRY" ;;
 esac
+if [ "${ZK_HOSTS_ID:-1}" -lt 1 ] || [ "${ZK_HOSTS_ID:-1}" -gt "$ZK_HOSTS_SIZE" ]; then
+    fail "ZK_HOSTS_ID is not from 1 to ZK_HOSTS_SIZE"
+fi
 
 packages=
 [ -e /usr/share/java/zookeeper.jar ] || packages="$packages zookeeper"

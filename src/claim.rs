@@ -8,8 +8,20 @@ use jiff::Timestamp;
 
 use crate::failure::Failure;
 use crate::hosts::{Number, Prefix};
-use crate::probe::Liveness;
 use crate::registry::{Holder, Member};
+
+/// What a connection tells of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It accepts connections.
+    Alive,
+    /// Its host is there and refuses them.
+    Refused,
+    /// Nothing answers, or nothing leads there.
+    Silent,
+    /// It could not be tried, or not for long enough.
+    Unknown,
+}
 
 /// After so long without a look nothing is known any more.
 const GAP: Duration = Duration::from_secs(30);
@@ -23,8 +35,10 @@ pub struct Ask<'a> {
     pub prefix: &'a Prefix,
     /// The only slot that will do, where the host knows it.
     pub number: Option<Number>,
-    /// How many slots the ensemble has; where that is not known, as many as the registry has members.
+    /// How many servers the ensemble has; where that is not known, as many as the registry has members.
     pub size: Option<Number>,
+    /// Any slot of the ensemble will do, or the one that the host's own data is of.
+    pub is_claim: bool,
     /// How old a holder must be before it is replaced.
     pub grace: Duration,
     /// How long it must have been silent.
@@ -106,7 +120,7 @@ pub enum Choice {
 /// The choice, where it does not depend on how the members are: a slot of the host's own, or a free one.
 #[must_use]
 pub fn own_or_free(ask: &Ask, holders: &BTreeMap<Number, Holder>) -> Option<Choice> {
-    if let (Some(number), None, true) = (ask.number, ask.size, ask.force) {
+    if let (Some(number), false, true) = (ask.number, ask.is_claim, ask.force) {
         return Some(Choice::Take(number));
     }
     if let Some(other) = ask.other_slot(holders) {
@@ -130,12 +144,12 @@ pub fn held(ask: &Ask, holders: &BTreeMap<Number, Holder>, seen: &Seen, now: Tim
     let mut doubts = Vec::new();
     for slot in ask.slots() {
         let Some(holder) = holders.get(&slot) else { continue };
-        match ask.doubt(holder, seen, now) {
+        match ask.doubt(holder, holders, seen, now) {
             None => return ask.replace(slot, holders, seen),
             Some(doubt) => doubts.push(format!("{} is {}, which {doubt}", ask.prefix.name(slot), holder.ip)),
         }
     }
-    let failure = if ask.size.is_some() { Failure::NoSlot } else { Failure::HolderAlive };
+    let failure = if ask.is_claim { Failure::NoSlot } else { Failure::HolderAlive };
     Choice::Wait(failure, doubts.join("; "))
 }
 
@@ -166,7 +180,7 @@ impl Ask<'_> {
 
     /// Another slot of the ensemble that this instance holds, where it asks for one by number.
     fn other_slot(&self, holders: &BTreeMap<Number, Holder>) -> Option<Number> {
-        let (number, size) = (self.number?, self.size?);
+        let (number, size) = (self.number.filter(|_| self.is_claim)?, self.size?);
         let mine = holders.iter().filter(|(_, holder)| self.is_mine(holder)).map(|(slot, _)| *slot);
         let mut mine = mine.filter(|slot| *slot <= size).peekable();
         let first = *mine.peek()?;
@@ -174,7 +188,18 @@ impl Ask<'_> {
     }
 
     /// Why the holder may be alive.
-    fn doubt(&self, holder: &Holder, seen: &Seen, now: Timestamp) -> Option<String> {
+    fn doubt(
+        &self,
+        holder: &Holder,
+        holders: &BTreeMap<Number, Holder>,
+        seen: &Seen,
+        now: Timestamp,
+    ) -> Option<String> {
+        // Its address was recycled: whoever answers there is the later one.
+        let is_later = |other: &Holder| other.ip == holder.ip && other.registered_at > holder.registered_at;
+        if holder.registered_at.is_some() && holders.values().any(is_later) {
+            return None;
+        }
         // A time that cannot be read, or that is yet to come, says nothing: it is old.
         let age = holder.registered_at.and_then(|then| Duration::try_from(now.duration_since(then)).ok());
         if let Some(age) = age.filter(|age| *age < self.grace) {
@@ -194,10 +219,9 @@ impl Ask<'_> {
         }
         let in_ensemble = |number: &Number| self.size.is_none_or(|size| *number <= size);
         let size = self.size.map_or(holders.len(), |size| size.up_to().count());
-        let replaced = holders.get(&slot).map(|holder| holder.ip);
         let others = holders.iter().filter(|(number, _)| **number != slot && in_ensemble(number));
         let others: BTreeSet<IpAddr> = others.map(|(_, holder)| holder.ip).collect();
-        let counts = |ip: &&IpAddr| seen.serving.contains(ip) && Some(**ip) != replaced && **ip != self.me.ip;
+        let counts = |ip: &&IpAddr| seen.serving.contains(ip) && **ip != self.me.ip;
         let serving: Vec<String> = others.iter().filter(counts).map(IpAddr::to_string).collect();
         if serving.len() * 2 > size {
             return Choice::Replace(slot);
@@ -211,7 +235,7 @@ impl Ask<'_> {
             let (needed, found) = (size / 2 + 1, serving.len());
             let who = if serving.is_empty() { String::new() } else { format!(" ({})", serving.join(", ")) };
             format!(
-                "to replace {name}, {needed} of the other members must serve as leader or follower, and {found} do{who}"
+                "to replace {name}, {needed} of the other members must answer srvr as leader or follower, and {found} do{who}"
             )
         };
         Choice::Wait(Failure::NoQuorum, cause)

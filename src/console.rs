@@ -16,8 +16,7 @@ impl Console {
     /// Prints a result on stdout, unless `-q` was given.
     pub fn result(self, text: &[u8]) {
         if !self.quiet {
-            let mut out = std::io::stdout().lock();
-            let _ = out.write_all(text).and_then(|()| out.flush());
+            stdout(text);
         }
     }
 
@@ -34,6 +33,12 @@ impl Console {
             stderr(&format!("warning: {line}"));
         }
     }
+}
+
+/// Prints on stdout, `-q` or not.
+pub fn stdout(text: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text).and_then(|()| out.flush());
 }
 
 /// Prints an error, in one line.

@@ -83,7 +83,13 @@ impl Failure {
     /// The exit code, after sysexits.h.
     #[must_use]
     pub fn code(self) -> u8 {
-        self.code_and_way_out().0
+        self.parts().0
+    }
+
+    /// What scripts know it by.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        self.parts().1
     }
 
     /// Whether it may pass by itself shortly after boot, when a role and its rights become known.
@@ -93,44 +99,44 @@ impl Failure {
     }
 
     #[rustfmt::skip]
-    fn code_and_way_out(self) -> (u8, &'static str) {
+    fn parts(self) -> (u8, &'static str, &'static str) {
         match self {
-            Self::Usage => (64, "see zk-hosts --help"),
-            Self::Refused => (65, "nothing of it was applied; correct the registry and upload it again"),
-            Self::NotARegistry => (65, "check the URL, and whether a proxy or a login page answers in the store's place"),
-            Self::NoObject => (66, "check the key in --registry, or upload the registry"),
-            Self::Deleted => (66, "it was deleted: restore its last version, or let zk-hosts register --force begin a new one"),
-            Self::NoBucket => (66, "check the bucket in --registry, and AWS_ENDPOINT_URL where one is set"),
-            Self::Unreachable => (69, "check the network, DNS, HTTPS_PROXY and NO_PROXY"),
-            Self::Tls => (69, "check --ca-file (AWS_CA_BUNDLE, SSL_CERT_FILE), the endpoint's name and this machine's clock"),
-            Self::StoreFault => (69, "try again later, as the next pass does"),
-            Self::HostsFile => (74, "check the path and the file system it is on"),
-            Self::Locked => (75, "try again later; fuser -v on that file shows who holds it"),
-            Self::HolderAlive => (75, "stop ZooKeeper there first, or give --force to replace it"),
-            Self::NoSlot => (75, "unregister a machine that is gone, or wait for a holder's grace and silence to pass; one machine too many cannot join"),
-            Self::NoQuorum => (75, "replace one machine at a time: bring the others back first, or this one's disk; --force where the data is lost anyway"),
-            Self::Collided => (75, "try again, with a longer --timeout"),
-            Self::Changing => (75, "the next pass tries again; look for the program that keeps on writing it"),
-            Self::Denied => (77, "allow s3:GetObject on it, and s3:ListBucket on the bucket, without which a missing object is 403 too"),
-            Self::WriteDenied => (77, "allow s3:PutObject on it"),
-            Self::TestDenied => (77, "allow s3:PutObject on KEY.probe, by which a store that is not AWS is tested"),
-            Self::Expired => (77, "make a new presigned URL, or renew the credentials; check this machine's clock"),
-            Self::ClockOff => (77, "set this machine's clock (chronyc tracking, timedatectl)"),
-            Self::BadSignature => (77, "check the access key, the secret key and the session token"),
-            Self::NotPermitted => (77, "run it as root; where root is refused, look for an immutable file (lsattr)"),
-            Self::NoCredentials => (78, "give the instance a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give a presigned https:// URL"),
-            Self::BadCredentials => (78, "complete it, or remove it so that the next source is used"),
-            Self::CredentialsDenied => (77, "check the role, its trust policy and the token"),
-            Self::MetadataDenied => (77, "enable the instance's metadata service, with a hop limit of 2 for containers"),
-            Self::MetadataSilent => (69, "check that it is enabled, with a hop limit of 2 for containers; or give what it was asked for"),
-            Self::MetadataOdd => (78, "check AWS_EC2_METADATA_SERVICE_ENDPOINT; or give what it was asked for"),
-            Self::NoRegion => (78, "set AWS_REGION to the bucket's region (for a store that is not AWS any will do, such as us-east-1)"),
-            Self::WrongRegion => (78, "set AWS_REGION to the bucket's region"),
-            Self::BadSetting => (78, "correct the setting"),
-            Self::UnsafeStore => (78, "use a store that keeps If-Match; --unsafe-store writes all the same, one writer at a time"),
-            Self::NoAddress => (78, "give --ip ADDR or --interface NAME"),
-            Self::BadCaFile => (78, "give a PEM file with at least one certificate of an authority"),
-            Self::UnexpectedAnswer => (78, "check the URL and the endpoint that were asked"),
+            Self::Usage => (64, "usage", "see zk-hosts --help"),
+            Self::Refused => (65, "refused", "nothing of it was applied; correct the registry and upload it again"),
+            Self::NotARegistry => (65, "not_a_registry", "check the URL, and whether a proxy or a login page answers in the store's place"),
+            Self::NoObject => (66, "no_object", "check the key in --registry, or upload the registry"),
+            Self::Deleted => (66, "deleted", "it was deleted: restore its last version, or let zk-hosts register --force begin a new one"),
+            Self::NoBucket => (66, "no_bucket", "check the bucket in --registry, and AWS_ENDPOINT_URL where one is set"),
+            Self::Unreachable => (69, "unreachable", "check the network, DNS, HTTPS_PROXY and NO_PROXY"),
+            Self::Tls => (69, "tls", "check --ca-file (AWS_CA_BUNDLE, SSL_CERT_FILE), the endpoint's name and this machine's clock"),
+            Self::StoreFault => (69, "store_fault", "try again later, as the next pass does"),
+            Self::HostsFile => (74, "hosts_file", "check the path and the file system it is on"),
+            Self::Locked => (75, "locked", "try again later; fuser -v on that file shows who holds it"),
+            Self::HolderAlive => (75, "holder_alive", "stop ZooKeeper there first, or this machine where it was replaced; --force replaces the holder"),
+            Self::NoSlot => (75, "no_slot", "unregister a machine that is gone, stop one that is too many, or give a --timeout longer than the silence that is waited for"),
+            Self::NoQuorum => (75, "no_quorum", "replace one machine at a time: bring the others back first, or this one's disk; --force where the data is lost anyway"),
+            Self::Collided => (75, "collided", "try again, with a longer --timeout"),
+            Self::Changing => (75, "changing", "the next pass tries again; look for the program that keeps on writing it"),
+            Self::Denied => (77, "denied", "allow s3:GetObject on it, and s3:ListBucket on the bucket, without which a missing object is 403 too"),
+            Self::WriteDenied => (77, "write_denied", "allow s3:PutObject on it"),
+            Self::TestDenied => (77, "test_denied", "allow s3:PutObject on KEY.probe, by which a store that is not AWS is tested"),
+            Self::Expired => (77, "expired", "make a new presigned URL, or renew the credentials; check this machine's clock"),
+            Self::ClockOff => (77, "clock_off", "set this machine's clock (chronyc tracking, timedatectl)"),
+            Self::BadSignature => (77, "bad_signature", "check the access key, the secret key and the session token"),
+            Self::NotPermitted => (77, "not_permitted", "run it as root; where root is refused, look for an immutable file (lsattr)"),
+            Self::NoCredentials => (78, "no_credentials", "give the instance a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give a presigned https:// URL"),
+            Self::BadCredentials => (78, "bad_credentials", "complete it, or remove it so that the next source is used"),
+            Self::CredentialsDenied => (77, "credentials_denied", "check the role, its trust policy and the token"),
+            Self::MetadataDenied => (77, "metadata_denied", "enable the instance's metadata service, with a hop limit of 2 for containers"),
+            Self::MetadataSilent => (69, "metadata_silent", "check that it is enabled, with a hop limit of 2 for containers; or give what it was asked for"),
+            Self::MetadataOdd => (78, "metadata_odd", "check AWS_EC2_METADATA_SERVICE_ENDPOINT; or give what it was asked for"),
+            Self::NoRegion => (78, "no_region", "set AWS_REGION to the bucket's region (for a store that is not AWS any will do, such as us-east-1)"),
+            Self::WrongRegion => (78, "wrong_region", "set AWS_REGION to the bucket's region"),
+            Self::BadSetting => (78, "bad_setting", "correct the setting"),
+            Self::UnsafeStore => (78, "unsafe_store", "use a store that keeps If-Match; --unsafe-store writes all the same, one writer at a time"),
+            Self::NoAddress => (78, "no_address", "give --ip ADDR or --interface NAME"),
+            Self::BadCaFile => (78, "bad_ca_file", "give a PEM file with at least one certificate of an authority"),
+            Self::UnexpectedAnswer => (78, "unexpected_answer", "check the URL and the endpoint that were asked"),
         }
     }
 
@@ -142,7 +148,7 @@ impl Failure {
 
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code_and_way_out().1)
+        f.write_str(self.parts().2)
     }
 }
 

@@ -80,7 +80,7 @@ fn judge(answer: Answer) -> Verdict<Option<String>> {
     let cause = format!("it answered {}", answer.status);
     match answer.status {
         200 => match String::from_utf8(answer.body) {
-            Ok(text) => Verdict::Done(Some(text.trim().to_owned())),
+            Ok(text) => Verdict::Done(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
             Err(_) => Verdict::Failed(Failure::MetadataOdd, "it answered with no text".to_owned()),
         },
         404 => Verdict::Done(None),

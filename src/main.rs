@@ -5,30 +5,39 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use zk_hosts::cli::{self, Command};
+use zk_hosts::cli::{self, Command, Output};
 use zk_hosts::console::{self, Console};
 use zk_hosts::failure::Failure;
-use zk_hosts::{register, sync, unregister};
+use zk_hosts::{metrics, register, status, sync, unregister};
 
 fn main() -> ExitCode {
-    let cli = match cli::parse() {
-        Ok(cli) => cli,
+    let command = match cli::parse() {
+        Ok(command) => command,
         Err(error) => return explain(&error),
     };
-    let common = cli.command.common();
+    let common = command.common();
     let console = Console { verbose: common.verbose, quiet: common.quiet };
-    let done = match &cli.command {
-        Command::Sync(options) => sync::run(options, console),
-        Command::Register(options) => register::run(options, console),
-        Command::Unregister(options) => unregister::run(options, console),
+    let mut report = command.report();
+    let done = match &command {
+        Command::Sync(options) => sync::run(options, console, &mut report),
+        Command::Register(options) => register::run(options, console, &mut report),
+        Command::Unregister(options) => unregister::run(options, console, &mut report),
+        Command::Status(options) => status::run(options, console, &mut report),
     };
-    match done {
-        Ok(code) => code.into(),
-        Err(error) => {
-            console::error(&error);
-            error.downcast_ref::<Failure>().map_or(1, |failure| failure.code()).into()
-        }
+    report.end(&done);
+    match common.output {
+        Output::Text => console.result(&report.text()),
+        Output::Json => console::stdout(&report.json()),
     }
+    if let Err(error) = &done {
+        console::error(error);
+    }
+    if let Some(path) = command.metrics_file()
+        && let Err(error) = metrics::write(path, &report)
+    {
+        console.warn(format!("write the metrics to {}: {error}", path.display()));
+    }
+    report.exit_code.into()
 }
 
 /// Help and version go to stdout; a wrong call is said without what a URL in it may hide.

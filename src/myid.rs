@@ -1,16 +1,14 @@
 //! ZooKeeper's myid file, and the data beside it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::failure::Failure;
+use crate::file::{create, read_regular};
 use crate::hosts::Number;
-use crate::hostsfile::{NEW, beside, fault, sync_directory};
-use crate::store::read_regular;
 
 /// More than any number and the white space around it take.
 const LIMIT: u64 = 4096;
@@ -18,32 +16,28 @@ const LIMIT: u64 = 4096;
 /// The number in the file; None where there is no file.
 ///
 /// # Errors
-/// 78 where it holds no number from 1 to 99999; 74 and 77 where it cannot be read.
+/// 78 where it holds no number from 1 to 99999, 74 where it cannot be read.
 pub fn read(path: &Path) -> Result<Option<Number>> {
     let text = match read_regular(path, LIMIT) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(fault("read the myid file", path, &error)),
+        Err(error) => return Err(fault("read", path, &error)),
     };
-    let none = || format!("read the myid file {}: it holds no number from 1 to 99999", path.display());
+    // Debian's package brings one that says "replace this text".
+    let none = || {
+        let what = "it holds no number from 1 to 99999; write one, or remove it, and --claim writes it";
+        format!("read the myid file {}: {what}", path.display())
+    };
     Number::parse(text.trim_ascii()).map(Some).ok_or_else(|| Failure::BadSetting.because(none()))
 }
 
-/// Makes the file, whole and on disk, with mode 0644. A symbolic link that leads nowhere yet is followed, unless it is
-/// another user's.
+/// Makes the file where there is none. A symbolic link that leads nowhere yet is followed, unless it is another user's.
 ///
 /// # Errors
-/// 74 and 77 where it cannot be written.
+/// 74 where it cannot be written, or is there.
 pub fn write(path: &Path, number: Number) -> Result<()> {
-    let written = target(path).and_then(|path| {
-        let new = beside(&path, NEW);
-        let renamed = fill(&new, number).and_then(|()| fs::rename(&new, &path));
-        if renamed.is_err() {
-            let _ = fs::remove_file(&new);
-        }
-        renamed.and_then(|()| sync_directory(&path))
-    });
-    written.map_err(|error| fault("write the myid file", path, &error))
+    let written = target(path).and_then(|path| create(&path, format!("{number}\n").as_bytes()));
+    written.map_err(|error| fault("write", path, &error))
 }
 
 /// Whether the folder of the file, as it is named, holds what a ZooKeeper has agreed on: an epoch above 0.
@@ -61,24 +55,18 @@ fn target(path: &Path) -> io::Result<PathBuf> {
     for _ in 0..40 {
         let metadata = match path.symlink_metadata() {
             Ok(metadata) if metadata.is_symlink() => metadata,
-            Ok(_) => return Ok(path),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(path),
-            Err(error) => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => return Ok(path),
         };
         if metadata.uid() != 0 && metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(io::Error::other(format!("the symbolic link {} is another user's", path.display())));
         }
-        let link = fs::read_link(&path)?;
+        let link = path.read_link()?;
         path = path.parent().unwrap_or(Path::new("/")).join(link);
     }
     Err(io::Error::other("too many symbolic links"))
 }
 
-fn fill(path: &Path, number: Number) -> io::Result<()> {
-    // A call that was killed leaves one.
-    let _ = fs::remove_file(path);
-    let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
-    file.set_permissions(fs::Permissions::from_mode(0o644))?;
-    file.write_all(format!("{number}\n").as_bytes())?;
-    file.sync_all()
+fn fault(operation: &str, path: &Path, error: &io::Error) -> anyhow::Error {
+    Failure::HostsFile.because(format!("{operation} the myid file {}: {error}", path.display()))
 }

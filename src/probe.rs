@@ -5,21 +5,10 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::claim::Liveness;
+
 /// Long enough for a lost packet to be sent again once.
 const TIMEOUT: Duration = Duration::from_millis(1500);
-
-/// What a connection tells of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Liveness {
-    /// It accepts connections.
-    Alive,
-    /// Its host is there and refuses them.
-    Refused,
-    /// Nothing answers, or nothing leads there.
-    Silent,
-    /// It could not be tried, or not for long enough.
-    Unknown,
-}
 
 /// How many members are looked at side by side.
 const SIDE_BY_SIDE: usize = 32;
@@ -38,20 +27,37 @@ pub struct Look {
 /// Looks at members side by side, and at those with true for a sign of life too, within `left`.
 #[must_use]
 pub fn look(members: &[(IpAddr, bool)], probe_port: u16, client_port: u16, left: Duration) -> Vec<Look> {
+    side_by_side(members, left, |(ip, is_asked), left| {
+        let serves = srvr(*ip, client_port, left()).is_some_and(|answer| answer.serves());
+        let liveness = || if serves { Liveness::Alive } else { probe(*ip, probe_port, left()) };
+        Look { ip: *ip, liveness: is_asked.then(liveness), serves }
+    })
+}
+
+/// Asks servers by `srvr`, side by side, within `left`. None where one does not answer.
+#[must_use]
+pub fn ask(members: &[IpAddr], client_port: u16, left: Duration) -> Vec<(IpAddr, Option<Answer>)> {
+    side_by_side(members, left, |ip, left| (*ip, srvr(*ip, client_port, left())))
+}
+
+/// What each task comes to; each is told what is left.
+fn side_by_side<T: Sync, R: Send>(
+    tasks: &[T],
+    left: Duration,
+    run: impl Fn(&T, &dyn Fn() -> Duration) -> R + Sync,
+) -> Vec<R> {
     let until = Instant::now() + left;
-    let left = || until.saturating_duration_since(Instant::now());
-    let one = |(ip, is_asked): (IpAddr, bool)| Look {
-        ip,
-        liveness: is_asked.then(|| probe(ip, probe_port, left())),
-        serves: serves(ip, client_port, left()),
-    };
-    let together = |members: &[(IpAddr, bool)]| -> Vec<Look> {
+    let run = |task: &T| run(task, &|| until.saturating_duration_since(Instant::now()));
+    let together = |tasks: &[T]| -> Vec<R> {
         thread::scope(|scope| {
-            let looks: Vec<_> = members.iter().map(|member| scope.spawn(move || one(*member))).collect();
-            looks.into_iter().filter_map(|look| look.join().ok()).collect()
+            // Where no thread can be made, one after the other.
+            let run = &run;
+            let start = |task| thread::Builder::new().spawn_scoped(scope, move || run(task)).map_err(|_| run(task));
+            let started: Vec<_> = tasks.iter().map(start).collect();
+            started.into_iter().filter_map(|task| task.map_or_else(Some, |thread| thread.join().ok())).collect()
         })
     };
-    members.chunks(SIDE_BY_SIDE).flat_map(together).collect()
+    tasks.chunks(SIDE_BY_SIDE).flat_map(together).collect()
 }
 
 /// Tries a TCP connection, for as long as an answer may take, or as is left.
@@ -72,35 +78,56 @@ pub fn probe(address: IpAddr, port: u16, left: Duration) -> Liveness {
     }
 }
 
-/// Whether a ZooKeeper answers `srvr` there as a leader or a follower: one that accepts and stays silent, that is in no
-/// quorum, or that is an observer or alone, does not.
-fn serves(address: IpAddr, port: u16, left: Duration) -> bool {
-    srvr(address, port, left.min(TIMEOUT)).is_ok_and(|answer| is_leader_or_follower(&answer))
+/// What a ZooKeeper answers to `srvr`.
+#[derive(Debug)]
+pub struct Answer {
+    /// leader, follower, observer or standalone; None where it serves nobody.
+    pub mode: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// From the connection's start to the answer's end.
+    pub latency: Duration,
 }
 
-fn srvr(address: IpAddr, port: u16, timeout: Duration) -> io::Result<String> {
-    let until = Instant::now() + timeout;
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address, port), timeout)?;
-    stream.set_write_timeout(Some(timeout))?;
+impl Answer {
+    /// Reads the answer's text, which is some 200 bytes.
+    fn read(text: &str, latency: Duration) -> Self {
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        let plain = |text: &str| text.chars().filter(char::is_ascii_graphic).take(40).collect();
+        let version = value("Zookeeper version:").and_then(|version| version.split(['-', ',']).next()).map(plain);
+        Self { mode: value("Mode:").map(plain), version, latency }
+    }
+
+    /// Whether it is in a quorum: one that is an observer or alone is not.
+    fn serves(&self) -> bool {
+        matches!(self.mode.as_deref(), Some("leader" | "follower"))
+    }
+}
+
+/// Asks by `srvr`. None where nothing answers in time, as where a frozen process leaves the kernel to accept.
+fn srvr(address: IpAddr, port: u16, left: Duration) -> Option<Answer> {
+    let began = Instant::now();
+    let text = exchange(address, port, began + left.min(TIMEOUT)).ok().filter(|text| !text.is_empty())?;
+    Some(Answer::read(&text, began.elapsed()))
+}
+
+fn exchange(address: IpAddr, port: u16, until: Instant) -> io::Result<String> {
+    let left = || match until.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(io::Error::from(ErrorKind::TimedOut)),
+        left => Ok(left),
+    };
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address, port), left()?)?;
+    stream.set_write_timeout(Some(left()?))?;
     stream.write_all(b"srvr")?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 1024]);
-    // It closes at the end of some 200 bytes.
     while answer.len() < 8 * buffer.len() {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
+        stream.set_read_timeout(Some(left()?))?;
         match stream.read(&mut buffer)? {
             0 => break,
             count => answer.extend_from_slice(buffer.get(..count).unwrap_or_default()),
         }
     }
     Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
-fn is_leader_or_follower(answer: &str) -> bool {
-    answer.lines().any(|line| matches!(line.trim_end(), "Mode: leader" | "Mode: follower"))
 }
 
 #[cfg(test)]
@@ -142,12 +169,13 @@ mod tests {
                     assert_eq!(&word, b"srvr");
                     stream.write_all(answer.as_bytes()).unwrap();
                 });
-                assert_eq!(serves(address.ip(), address.port(), Duration::from_secs(60)), expected, "{answer}");
+                let found = srvr(address.ip(), address.port(), Duration::from_secs(60));
+                assert_eq!(found.is_some_and(|answer| answer.serves()), expected, "{answer}");
             });
         }
         // The kernel accepts for one that does not.
-        assert!(!serves(address.ip(), address.port(), Duration::from_millis(100)));
+        assert!(srvr(address.ip(), address.port(), Duration::from_millis(100)).is_none());
         drop(listener);
-        assert!(!serves(address.ip(), address.port(), TIMEOUT));
+        assert!(srvr(address.ip(), address.port(), TIMEOUT).is_none());
     }
 }

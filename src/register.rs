@@ -1,8 +1,6 @@
 //! `zk-hosts register`: publishes this host's address, so that nobody else's is lost.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
@@ -14,9 +12,10 @@ use crate::cli::Register;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::hosts::{Change, Number, What};
-use crate::probe::{self, Liveness};
+use crate::probe;
 use crate::registry::{self, Holder, Member, Registry};
-use crate::store::{Client, Condition, Location, Store, Verdict, Written, random, retry};
+use crate::report::{Done, Report};
+use crate::store::{Client, Condition, Location, Object, Store, Verdict, Written, random, retry};
 use crate::{imds, myid};
 
 /// The default of `--timeout`.
@@ -31,24 +30,30 @@ const CREDENTIALS: Duration = Duration::from_secs(60);
 /// How long the holders of slots are left alone between two looks at them: ZooKeeper logs each.
 const LOOKS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
-/// How long the metadata service is asked for the instance, where it is not needed for the address.
-const INSTANCE: Duration = Duration::from_secs(5);
-
 /// How an attempt ended.
 enum Attempt {
-    /// This number is published; what there is to print.
-    Done(Number, String),
+    /// This number is published.
+    Done(Number, Published),
     /// Not now; after the pause, or else with the error.
     Wait(Error, Duration),
+}
+
+/// What a write does.
+#[derive(Default)]
+struct Published {
+    change: Option<Change>,
+    /// There was no registry.
+    is_new: bool,
 }
 
 /// Publishes this host. Gives the exit code, 0.
 ///
 /// # Errors
 /// Any of [`Failure`].
-pub fn run(options: &Register, console: Console) -> Result<u8> {
+pub fn run(options: &Register, console: Console, report: &mut Report) -> Result<u8> {
     let common = &options.common;
     let location = Location::read(&common.registry)?.writable()?;
+    report.registry = Some(location.to_string());
     let client = Client::new(common.timeout.unwrap_or(TIMEOUT), common.ca_file.clone());
     let number = number(options)?;
     let member = member(options, &client)?;
@@ -60,6 +65,7 @@ pub fn run(options: &Register, console: Console) -> Result<u8> {
         prefix: &common.prefix,
         number,
         size: options.size,
+        is_claim: options.claim,
         grace: if options.claim { options.claim_grace } else { Duration::ZERO },
         silence: if options.claim { options.claim_silence } else { Duration::ZERO },
         has_data: options.myid_file.as_deref().is_some_and(myid::has_data),
@@ -69,10 +75,15 @@ pub fn run(options: &Register, console: Console) -> Result<u8> {
     let mut state = State::default();
     loop {
         let doing = || format!("register {name} in {location}");
-        match pass.attempt(&mut state).with_context(doing)? {
-            Attempt::Done(number, lines) => {
-                console.result(lines.as_bytes());
-                return pass.keep(number).map(|()| 0);
+        match pass.attempt(&mut state, report).with_context(doing)? {
+            Attempt::Done(number, published) => {
+                report.done = Done::Member {
+                    name: Some(common.prefix.name(number)),
+                    address: Some(member.ip),
+                    changes: published.change.into_iter().collect(),
+                    created: published.is_new,
+                };
+                return pass.write_myid(number).map(|()| 0);
             }
             Attempt::Wait(error, pause) => {
                 console.note(format!("waiting: {error:#}"));
@@ -93,8 +104,8 @@ struct State<'a> {
     refused: Option<Instant>,
     /// The store was found to keep conditions, or is trusted to.
     tested: bool,
-    /// What to print of a write whose answer did not come: it may have landed.
-    unanswered: String,
+    /// A write whose answer did not come: it may have landed.
+    unanswered: Published,
     /// Attempts that ended without a result, for the pause.
     failed: u32,
     /// What was seen of the members.
@@ -113,7 +124,7 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     /// Asks the store, with credentials that are neither old nor refused.
-    fn attempt(&self, state: &mut State<'a>) -> Result<Attempt> {
+    fn attempt(&self, state: &mut State<'a>, report: &mut Report) -> Result<Attempt> {
         let (store, since) = match state.store.take() {
             Some((store, since)) if since.elapsed() < CREDENTIALS => (store, since),
             _ => match Store::open(self.location, self.client) {
@@ -121,7 +132,8 @@ impl<'a> Pass<'a> {
                 Err(error) => return state.refused(error),
             },
         };
-        let attempt = self.publish(&store, state);
+        let attempt = self.publish(&store, state, report);
+        report.note_clock(&store);
         if state.refused.is_none() {
             state.store = Some((store, since));
         }
@@ -129,13 +141,9 @@ impl<'a> Pass<'a> {
     }
 
     /// Reads, decides, and writes on the condition that nobody wrote in between.
-    fn publish(&self, store: &Store, state: &mut State) -> Result<Attempt> {
-        let (object, hidden) = match store.read()? {
-            Verdict::Done(object) => (Some(object), false),
-            Verdict::Failed(Failure::NoObject, _) => (None, false),
-            Verdict::Failed(Failure::Deleted, _) if self.options.force => (None, false),
-            // Without the right to list, a missing object is refused just so: a creation tells.
-            Verdict::Failed(Failure::Denied, _) => (None, true),
+    fn publish(&self, store: &Store, state: &mut State, report: &mut Report) -> Result<Attempt> {
+        let (object, is_hidden) = match self.read(store)? {
+            Verdict::Done(read) => read,
             verdict => return state.unresolved(verdict),
         };
         store.note_clock(self.console);
@@ -147,11 +155,16 @@ impl<'a> Pass<'a> {
             }
             None => None,
         };
+        if let Some((registry, _)) = &old {
+            report.note_registry(registry);
+        }
         let holders = old.as_ref().map(|(registry, _)| registry.holders(&common.prefix)).unwrap_or_default();
-        let (number, is_held) = match self.choose(&holders, store, state)? {
-            Choice::Take(number) => (number, false),
-            Choice::Replace(number) => (number, true),
-            Choice::Wait(failure, cause) => return Ok(Attempt::Wait(failure.because(cause), self.look_again())),
+        let number = match self.choose(&holders, store, &mut state.seen)? {
+            Choice::Take(number) | Choice::Replace(number) => number,
+            Choice::Wait(failure, cause) => {
+                state.refused = None;
+                return Ok(Attempt::Wait(failure.because(cause), self.between_looks()));
+            }
         };
         let holder = holders.get(&number);
         if holder.is_some_and(|holder| holder.is(self.ask.me)) {
@@ -163,38 +176,52 @@ impl<'a> Pass<'a> {
                 verdict => return state.unresolved(verdict),
             }
         }
-        if let Some(error) = holder.filter(|_| is_held).and_then(|holder| self.came_back(number, holder, state)) {
-            return Ok(Attempt::Wait(error, self.look_again()));
-        }
-
-        let lines = self.lines(number, holder.map(|holder| holder.ip), old.is_none());
+        let published = Published { change: self.change(number, holder), is_new: old.is_none() };
         match self.write(store, number, old)? {
-            Verdict::Done(Written::Landed) => Ok(Attempt::Done(number, lines)),
-            // It exists: created by another host in between, or the right to read it came just now, or it never will.
-            Verdict::Done(Written::Collided) if hidden => match store.read()? {
-                Verdict::Failed(Failure::Denied, _) => {
-                    Err(Failure::Denied.because("the registry exists, and may not be read"))
-                }
-                _ => Ok(state.collided()),
-            },
+            Verdict::Done(Written::Landed) => {
+                report.generation = Some(report.generation.unwrap_or(0) + 1);
+                report.member_count = Some(holders.len() + usize::from(holder.is_none()));
+                Ok(Attempt::Done(number, published))
+            }
+            Verdict::Done(Written::Collided) if is_hidden => state.found_hidden(store),
             Verdict::Done(Written::Collided) => Ok(state.collided()),
             verdict => {
                 // It may have landed all the same.
-                state.unanswered = lines;
+                state.unanswered = published;
                 state.unresolved(verdict)
             }
         }
     }
 
-    /// Chooses a slot, after a look at the members where it depends on them.
-    fn choose(&self, holders: &BTreeMap<Number, Holder>, store: &Store, state: &mut State) -> Result<Choice> {
+    /// The registry, or None where there is none; true where that is only likely.
+    fn read(&self, store: &Store) -> Result<Verdict<(Option<Object>, bool)>> {
+        Ok(match store.read()? {
+            Verdict::Failed(Failure::NoObject, _) => Verdict::Done((None, false)),
+            Verdict::Failed(Failure::Deleted, _) if self.options.force => Verdict::Done((None, false)),
+            // Without the right to list, a missing object is refused just so: a creation tells.
+            Verdict::Failed(Failure::Denied, _) => Verdict::Done((None, true)),
+            verdict => verdict.and_then(|object| Verdict::Done((Some(object), false))),
+        })
+    }
+
+    /// Chooses a slot, after looks at the members where it depends on them.
+    fn choose(&self, holders: &BTreeMap<Number, Holder>, store: &Store, seen: &mut Seen) -> Result<Choice> {
         if let Some(choice) = claim::own_or_free(&self.ask, holders) {
             return Ok(choice);
         }
-        self.look(holders, &mut state.seen);
+        self.look(holders, seen);
         // Without a grace no age matters, and asking a file system for its time makes a file.
         let now = if self.ask.grace.is_zero() { Timestamp::UNIX_EPOCH } else { store.time()? };
-        Ok(claim::held(&self.ask, holders, &state.seen, now))
+        let choice = claim::held(&self.ask, holders, seen, now);
+        // One more probe before the write.
+        if let Choice::Replace(number) = choice
+            && let Some(ip) = holders.get(&number).map(|holder| holder.ip).filter(|ip| *ip != self.ask.me.ip)
+        {
+            let liveness = probe::probe(ip, self.options.probe_port, self.client.left());
+            seen.watch(ip, liveness, self.began.elapsed());
+            return Ok(claim::held(&self.ask, holders, seen, now));
+        }
+        Ok(choice)
     }
 
     /// Looks at the members: at those whose slot would do for a sign of life, at all of them for a quorum.
@@ -214,23 +241,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Why a holder that was found dead is not replaced after one more probe, right before the write.
-    fn came_back(&self, number: Number, holder: &Holder, state: &mut State) -> Option<Error> {
-        if holder.ip == self.ask.me.ip {
-            return None;
-        }
-        let liveness = probe::probe(holder.ip, self.options.probe_port, self.client.left());
-        state.seen.watch(holder.ip, liveness, self.began.elapsed());
-        let what = match liveness {
-            Liveness::Silent | Liveness::Refused => return None,
-            Liveness::Alive => "accepts connections again",
-            Liveness::Unknown => "could not be tried once more",
-        };
-        let name = self.ask.prefix.name(number);
-        Some(Failure::HolderAlive.because(format!("{name} is {}, which {what}", holder.ip)))
-    }
-
-    fn look_again(&self) -> Duration {
+    fn between_looks(&self) -> Duration {
         (self.ask.silence / 12).clamp(LOOKS[0], LOOKS[1])
     }
 
@@ -245,20 +256,20 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn lines(&self, number: Number, holder: Option<IpAddr>, is_new: bool) -> String {
+    fn change(&self, number: Number, holder: Option<&Holder>) -> Option<Change> {
         let what = match holder {
-            Some(ip) if ip == self.ask.me.ip => return String::new(),
-            Some(ip) => What::Readdressed(ip, self.ask.me.ip),
+            Some(holder) if holder.ip == self.ask.me.ip => return None,
+            Some(holder) => What::Readdressed(holder.ip, self.ask.me.ip),
             None => What::Added(self.ask.me.ip),
         };
-        let created = if is_new { format!("created {}\n", self.location) } else { String::new() };
-        format!("{created}{}\n", Change { name: self.ask.prefix.name(number), what })
+        Some(Change { name: self.ask.prefix.name(number), what })
     }
 
     /// Writes a claimed number to the myid file, where there is none yet.
-    fn keep(&self, number: Number) -> Result<()> {
+    fn write_myid(&self, number: Number) -> Result<()> {
         match &self.options.myid_file {
-            Some(path) if self.ask.number.is_none() => myid::write(path, number),
+            Some(path) if self.ask.number.is_none() => myid::write(path, number)
+                .with_context(|| format!("{} is registered, but", self.ask.prefix.name(number))),
             _ => Ok(()),
         }
     }
@@ -282,6 +293,16 @@ impl State<'_> {
             Verdict::Again(failure, cause, after) => Ok(self.again(failure.because(cause), after)),
             // None of the callers' own: what was done is found out by reading again.
             Verdict::Done(_) => Ok(self.collided()),
+        }
+    }
+
+    /// What seemed missing exists: another host has created it, or the right to read it came just now, or it never will.
+    fn found_hidden(&mut self, store: &Store) -> Result<Attempt> {
+        match store.read()? {
+            Verdict::Failed(Failure::Denied, _) => {
+                Err(Failure::Denied.because("the registry exists, and may not be read"))
+            }
+            _ => Ok(self.collided()),
         }
     }
 
@@ -311,26 +332,22 @@ impl State<'_> {
     }
 }
 
-/// The number by `--id`, or by ZooKeeper's own myid file, where one is known; the two must not differ.
+/// The number by `--id`, or by ZooKeeper's own myid file; the two must not differ. None where a claim finds it.
 fn number(options: &Register) -> Result<Option<Number>> {
-    let path = options.myid_file.as_deref();
-    let in_file = path.map(myid::read).transpose()?.flatten();
-    let says = |number: Number| format!("{} says {number}", path.unwrap_or(Path::new("")).display());
-    match (options.id, in_file) {
+    let Some(path) = &options.myid_file else { return Ok(options.id) };
+    let found = myid::read(path)?;
+    let says = |number: Number| format!("{} says {number}", path.display());
+    match (options.id, found) {
         (Some(id), Some(found)) if id != found => {
             Err(Failure::BadSetting.because(format!("--id is {id}, and {}", says(found))))
         }
         (None, Some(found)) if options.size.is_some_and(|size| found > size) => {
-            Err(Failure::NoSlot.because(format!("--size is less than that: {}", says(found))))
+            Err(Failure::NoSlot.because(format!("{}, which is more than --size", says(found))))
         }
-        (None, None) if options.claim => Ok(None),
-        (None, None) => match path {
-            Some(path) => {
-                Err(Failure::HostsFile.because(format!("read the myid file {}: there is none", path.display())))
-            }
-            None => Err(Failure::Usage.because("register: give --id N, --myid-file PATH or --claim --size N")),
-        },
-        (id, in_file) => Ok(id.or(in_file)),
+        (None, None) if !options.claim => {
+            Err(Failure::HostsFile.because(format!("read the myid file {}: there is none", path.display())))
+        }
+        (id, found) => Ok(id.or(found)),
     }
 }
 
@@ -339,8 +356,7 @@ fn member(options: &Register, client: &Client) -> Result<Member> {
     let loopback = options.common.allow_loopback;
     let mut member = address::find(options.ip, options.interface.as_deref(), loopback, client)?;
     if options.claim && member.instance_id.is_none() {
-        let brief = Client::new(INSTANCE.min(client.left()), None);
-        member.instance_id = imds::get(&brief, "instance-id").unwrap_or_default();
+        member.instance_id = imds::get(client, "instance-id")?;
     }
     Ok(member)
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::hosts;
 use crate::hostsfile::HostsFile;
 use crate::registry::Registry;
+use crate::report::{Diff, Done, Report};
 use crate::splay;
 use crate::store::{self, Client, Location};
 
@@ -25,15 +26,18 @@ const ATTEMPTS: u32 = 3;
 ///
 /// # Errors
 /// Any of [`Failure`]; the hosts file is as it was.
-pub fn run(options: &Sync, console: Console) -> Result<u8> {
+pub fn run(options: &Sync, console: Console, report: &mut Report) -> Result<u8> {
     let common = &options.common;
     let location = Location::read(&common.registry)?;
+    report.registry = Some(location.to_string());
     if !options.dry_run && !options.splay.is_zero() {
         thread::sleep(splay_of_this_host(options.splay));
+        report.began = Instant::now();
     }
     let client = Client::new(common.timeout.unwrap_or(TIMEOUT), common.ca_file.clone());
-    let bytes = store::fetch(&location, &client, console)?;
-    let registry = read(&bytes, &location, options, console)?;
+    let fetched = store::fetch(&location, &client, report, console)?;
+    let registry = read(&fetched.bytes, &location, options, console)?;
+    report.note_registry(&registry);
     let decide = |text: &[u8]| hosts::plan(text, &common.prefix, &registry.addresses, options.prune);
 
     let file = HostsFile::find(&options.hosts_file, console)?;
@@ -43,11 +47,13 @@ pub fn run(options: &Sync, console: Console) -> Result<u8> {
         console.note(format!("{name} kept: the registry does not have it; --prune removes it"));
     }
     if plan.edits.is_empty() {
+        report.done = Done::Sync { changes: plan.changes, kept: plan.kept, diff: None };
         return Ok(0);
     }
     if options.dry_run {
         let path = options.hosts_file.as_os_str().as_encoded_bytes();
-        console.result(&hosts::unified(path, &snapshot.text, &plan.edits));
+        let diff = Some(Diff(hosts::unified(path, &snapshot.text, &plan.edits)));
+        report.done = Done::Sync { changes: plan.changes, kept: plan.kept, diff };
         return Ok(options.changed_exit_code);
     }
 
@@ -59,8 +65,7 @@ pub fn run(options: &Sync, console: Console) -> Result<u8> {
             return Ok(0);
         }
         if file.replace(&lock, &snapshot, &plan.apply(&snapshot.text))? {
-            let lines: Vec<String> = plan.changes.iter().map(|change| format!("{change}\n")).collect();
-            console.result(lines.concat().as_bytes());
+            report.done = Done::Sync { changes: plan.changes, kept: plan.kept, diff: None };
             return Ok(options.changed_exit_code);
         }
     }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use zk_hosts::claim::{self, Ask, Choice, Seen};
+use zk_hosts::claim::{self, Ask, Choice, Liveness, Seen};
 use zk_hosts::hosts::{Number, Prefix};
-use zk_hosts::probe::Liveness;
 use zk_hosts::registry::{Holder, Member};
 
 /// The store's time in all cases.
@@ -69,7 +68,8 @@ fn chosen(asked: &str, members: &str, looks: &str) -> String {
         me: &me,
         prefix: &Prefix::parse("zoov").unwrap(),
         number: option("number="),
-        size: option("size="),
+        size: option("size=").or(option("of=")),
+        is_claim: option("size=").is_some(),
         grace: of_a_claim(600),
         silence: of_a_claim(60),
         has_data: words.contains(&"data"),
@@ -104,5 +104,5 @@ fn who_may_take_which_place() {
         assert!(agrees && !expected.is_empty(), "{line}\nfound: {chosen}");
         count += 1;
     }
-    assert_eq!(count, 63);
+    assert_eq!(count, 69);
 }

@@ -30,7 +30,7 @@ fn the_registry_that_readme_shows_is_valid() {
 #[test]
 fn every_exit_code_and_every_option_is_explained() {
     let help = |command| run(fixture::zk_hosts().args([command, "--help"])).stdout;
-    let every = ["register", "unregister", "sync"].map(help).concat();
+    let every = ["register", "unregister", "sync", "status"].map(help).concat();
     let help = help("sync");
     let codes = help.lines().skip_while(|line| *line != "Exit codes:").filter_map(|line| line.trim().split(' ').next());
     for code in codes.filter(|word| word.parse::<u8>().is_ok()) {

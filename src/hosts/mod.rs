@@ -7,4 +7,4 @@ mod plan;
 
 pub use diff::unified;
 pub use name::{Number, Prefix};
-pub use plan::{Change, Edit, Plan, What, plan};
+pub use plan::{Change, Edit, Plan, What, addresses, plan};

@@ -138,6 +138,19 @@ pub fn plan(text: &[u8], prefix: &Prefix, wanted: &BTreeMap<Number, IpAddr>, pru
     }
 }
 
+/// The addresses that the owned names have, each line's once.
+#[must_use]
+pub fn addresses(text: &[u8], prefix: &Prefix) -> BTreeMap<Number, Vec<IpAddr>> {
+    let mut addresses: BTreeMap<Number, Vec<IpAddr>> = BTreeMap::new();
+    for entry in entries(text, prefix) {
+        let owned: BTreeSet<Number> = entry.names.iter().filter_map(|name| name.owned).collect();
+        for number in owned {
+            addresses.entry(number).or_default().push(entry.address);
+        }
+    }
+    addresses
+}
+
 /// The entry that each wanted name keeps, by index; names without one get a new line.
 fn survivors(entries: &[Entry], wanted: &BTreeMap<Number, IpAddr>) -> BTreeMap<Number, usize> {
     let mut by_first_name = BTreeMap::new();

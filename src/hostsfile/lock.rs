@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::fs::OFlags;
 
-use super::{HostsFile, beside, cannot_create, fault, flags, is_same_inode};
+use super::{HostsFile, cannot_create, fault, flags, is_same_inode};
 use crate::failure::Failure;
+use crate::file::beside;
 
 /// Held until it is dropped.
 pub struct Lock {

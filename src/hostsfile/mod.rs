@@ -19,7 +19,6 @@ use crate::console::Console;
 use crate::failure::Failure;
 
 pub use lock::Lock;
-pub(crate) use replace::{NEW, sync_directory};
 
 /// How long an empty file is looked at again, because an editor may have cut it off and be about to write.
 const EMPTY_FOR: Duration = Duration::from_secs(1);
@@ -96,13 +95,6 @@ impl HostsFile {
             Err(error) => Err(fault("read again", &self.path, &error)),
         }
     }
-}
-
-/// The path of a file beside another one.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
 }
 
 fn is_same_inode(one: &Metadata, other: &Metadata) -> bool {

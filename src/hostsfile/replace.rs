@@ -3,16 +3,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use rustix::fs::OFlags;
 
 use super::attributes::copy_attributes;
-use super::{HostsFile, Lock, Snapshot, beside, cannot_create, fault, flags};
-
-/// What the new file's name ends with, until it is the file.
-pub(crate) const NEW: &str = ".zk-hosts-new";
+use super::{HostsFile, Lock, Snapshot, cannot_create, fault, flags};
+use crate::file::{NEW, beside, sync_directory};
 
 /// How a replacement ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +60,6 @@ impl HostsFile {
             self.console.warn(format!("{} has {links} more hard links, which keep the old text", self.path.display()));
         }
         Ok(Outcome::Replaced)
-    }
-}
-
-/// Makes sure that the name of a new file is on disk.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    let Some(directory) = path.parent() else { return Ok(()) };
-    match File::open(directory)?.sync_all() {
-        // What file systems say that do not know how to.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-        result => result,
     }
 }
 

@@ -73,6 +73,13 @@ impl Registry<'_> {
         self.members.0.iter().filter_map(holder).collect()
     }
 
+    /// When it was written last, where that is told and can be read.
+    #[must_use]
+    pub fn updated_at(&self) -> Option<Timestamp> {
+        let text: String = serde_json::from_str(self.top.get("updated_at")?.get()).ok()?;
+        text.parse().ok()
+    }
+
     /// The registry in which the member is published under this number.
     ///
     /// # Errors

@@ -1,19 +1,18 @@
 //! A registry in a local file. It is written as a hosts file is: under a lock, whole under another name first.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use jiff::Timestamp;
-use rustix::fs::OFlags;
 
 use super::{Condition, Object, Verdict, Written};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::hostsfile::{HostsFile, Lock, NEW, beside, fault, sync_directory};
+use crate::file::{self, NEW, beside, read_regular};
+use crate::hostsfile::{HostsFile, Lock, fault};
 use crate::registry::MAX_BYTES;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,21 +31,6 @@ pub fn read(path: &Path) -> Verdict<Object> {
             Verdict::Failed(failure, error.to_string())
         }
     }
-}
-
-/// Reads a regular file, up to `limit` bytes.
-///
-/// # Errors
-/// Those of the system, and `InvalidInput` where it is no regular file.
-pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // Without NONBLOCK a FIFO would be waited for without end.
-    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Writes the file if it holds the bytes of the condition, or is absent, as that says.
@@ -68,33 +52,18 @@ fn create(path: &Path, bytes: &[u8]) -> Result<Written> {
         return Err(Failure::BadSetting.because(format!("create {}: it is a link that leads nowhere", path.display())));
     }
     let _lock = Lock::beside(path, LOCK_TIMEOUT)?;
-    let new = beside(path, NEW);
-    let created = fill(&new, bytes).and_then(|()| fs::hard_link(&new, path));
-    let _ = fs::remove_file(&new);
-    match created.and_then(|()| sync_directory(path)) {
+    match file::create(path, bytes) {
         Ok(()) => Ok(Written::Landed),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Written::Collided),
         Err(error) => Err(fault("create", path, &error)),
     }
 }
 
-fn fill(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = make(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn make(path: &Path) -> io::Result<File> {
-    // A call that was killed leaves one.
-    let _ = fs::remove_file(path);
-    OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
-}
-
 /// The file system's time: that of a file made now.
 pub fn time(path: &Path) -> Result<Timestamp> {
     let _lock = Lock::beside(path, LOCK_TIMEOUT)?;
     let new = beside(path, NEW);
-    let modified = make(&new).and_then(|file| file.metadata()?.modified());
+    let modified = file::make(&new).and_then(|file| file.metadata()?.modified());
     let _ = fs::remove_file(&new);
     let time = modified.and_then(|time| Timestamp::try_from(time).map_err(io::Error::other));
     time.map_err(|error| fault("tell the time of", path, &error))

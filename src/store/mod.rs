@@ -7,21 +7,26 @@ mod proxy;
 pub mod retry;
 mod s3;
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ureq::http::Uri;
 
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::file::read_regular;
+use crate::report::Report;
 
 pub use answer::{Answer, Verdict, Written, element};
-pub use file::read_regular;
 pub use http::{Client, Message, random};
 pub use s3::{S3, region};
+
+/// From here on a clock that is off is worth a word.
+pub const CLOCK_OFFSET: Duration = Duration::from_secs(5);
 
 /// A place that holds a registry.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,6 +101,17 @@ impl Location {
         }
     }
 
+    /// When a presigned URL ends.
+    #[must_use]
+    pub fn ends(&self) -> Option<Timestamp> {
+        let Self::Url(SecretUrl(url)) = self else { return None };
+        let (_, query) = url.split_once('?')?;
+        let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let signed = jiff::fmt::strtime::parse("%Y%m%dT%H%M%SZ", value("X-Amz-Date")?).ok()?.to_datetime().ok()?;
+        let signed = signed.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        signed.checked_add(Duration::from_secs(value("X-Amz-Expires")?.parse().ok()?)).ok()
+    }
+
     fn parse(text: &str) -> Result<Self, &'static str> {
         if let Some(rest) = text.strip_prefix("s3://") {
             return s3_location(rest);
@@ -162,7 +178,7 @@ pub enum Store<'a> {
     /// `s3://`
     S3(Box<S3<'a>>),
     /// `https://`
-    Url(&'a Client, &'a SecretUrl),
+    Url(&'a Client, &'a SecretUrl, Cell<Option<SignedDuration>>),
     /// `file://`
     File(&'a Path),
 }
@@ -175,7 +191,7 @@ impl<'a> Store<'a> {
     pub fn open(location: &'a Location, client: &'a Client) -> Result<Self> {
         Ok(match location {
             Location::S3 { bucket, key } => Self::S3(Box::new(S3::open(client, bucket, key)?)),
-            Location::Url(url) => Self::Url(client, url),
+            Location::Url(url) => Self::Url(client, url, Cell::default()),
             Location::File(path) => Self::File(path),
         })
     }
@@ -187,8 +203,11 @@ impl<'a> Store<'a> {
     pub fn read(&self) -> Result<Verdict<Object>> {
         match self {
             Self::S3(s3) => s3.read(),
-            Self::Url(client, url) => {
+            Self::Url(client, url, ahead) => {
                 let answer = client.send(&url.0, &Message::default())?;
+                if let Verdict::Done(answer) = &answer {
+                    ahead.set(answer.time().map(|time| time.duration_since(Timestamp::now())));
+                }
                 let object = |answer: Answer| Object { bytes: answer.body, version: Vec::new() };
                 Ok(answer.and_then(|answer| answer.judge_read().and_then(|()| Verdict::Done(object(answer)))))
             }
@@ -226,32 +245,49 @@ impl<'a> Store<'a> {
     pub fn time(&self) -> Result<Timestamp> {
         match self {
             Self::S3(s3) => Ok(s3.time()),
-            Self::Url(..) => Ok(Timestamp::now()),
+            Self::Url(.., ahead) => Ok(Timestamp::now() + ahead.get().unwrap_or_default()),
             Self::File(path) => file::time(path),
         }
     }
 
     /// Says with `-v` how far the store's clock is off, where that is worth a word.
     pub fn note_clock(&self, console: Console) {
-        if let Self::S3(s3) = self
-            && s3.ahead().unsigned_abs() > Duration::from_secs(5)
-        {
-            let (seconds, way) = (s3.ahead().as_secs(), if s3.ahead().is_positive() { "behind" } else { "ahead of" });
-            console.note(format!("this machine's clock is {} s {way} the store's", seconds.abs()));
+        if let Some(ahead) = self.ahead().filter(|ahead| ahead.unsigned_abs() > CLOCK_OFFSET) {
+            let way = if ahead.is_positive() { "behind" } else { "ahead of" };
+            console.note(format!("this machine's clock is {} s {way} the store's", ahead.as_secs().abs()));
+        }
+    }
+
+    /// How far the store's clock is ahead of ours, where its last answer told its time.
+    #[must_use]
+    pub fn ahead(&self) -> Option<SignedDuration> {
+        match self {
+            Self::S3(s3) => s3.ahead(),
+            Self::Url(.., ahead) => ahead.get(),
+            Self::File(_) => None,
         }
     }
 }
 
-/// Fetches the registry's bytes, trying again until the client's deadline.
+/// Fetches the registry, trying again until the client's deadline, and notes the store's clock.
 ///
 /// # Errors
 /// 65 to 69, 77 and 78, as in [`Failure`].
-pub fn fetch(location: &Location, client: &Client, console: Console) -> Result<Vec<u8>> {
+pub fn fetch(location: &Location, client: &Client, report: &mut Report, console: Console) -> Result<Fetched> {
     let doing = || format!("fetch {location}");
     let store = Store::open(location, client).with_context(doing)?;
-    let object = client.retried(|| store.read()).with_context(doing)?;
+    let object = client.retried(|| store.read()).with_context(doing);
+    report.note_clock(&store);
     store.note_clock(console);
-    Ok(object.bytes)
+    Ok(Fetched { bytes: object?.bytes, ahead: store.ahead() })
+}
+
+/// A registry as it was fetched.
+pub struct Fetched {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// How far the store's clock is ahead of ours, where it told its time.
+    pub ahead: Option<SignedDuration>,
 }
 
 /// The value of an environment variable; an empty one is not set.

@@ -25,8 +25,8 @@ pub struct S3<'a> {
     key: &'a str,
     /// Whether the endpoint was set by hand, and so is not known to keep conditions.
     pub by_hand: bool,
-    /// How far the store's clock was ahead of ours in its last answer.
-    ahead: Cell<SignedDuration>,
+    /// How far the store's clock was ahead of ours in its last answer, where it told its time.
+    ahead: Cell<Option<SignedDuration>>,
     /// Whether the store has refused a signature for its time, so that its clock is to be signed by.
     refused: Cell<bool>,
 }
@@ -48,11 +48,11 @@ impl<'a> S3<'a> {
 
     /// The store's time, as far as it has told it.
     pub fn time(&self) -> Timestamp {
-        Timestamp::now() + self.ahead.get()
+        Timestamp::now() + self.ahead.get().unwrap_or_default()
     }
 
     /// How far the store's clock is ahead of ours.
-    pub fn ahead(&self) -> SignedDuration {
+    pub fn ahead(&self) -> Option<SignedDuration> {
         self.ahead.get()
     }
 
@@ -111,7 +111,7 @@ impl<'a> S3<'a> {
             let Verdict::Done(answer) = &verdict else { return Ok(verdict) };
             let time = answer.time();
             if let Some(time) = time {
-                self.ahead.set(time.duration_since(Timestamp::now()));
+                self.ahead.set(Some(time.duration_since(Timestamp::now())));
             }
             if time.is_none() || !answer.is_out_of_time() || self.refused.replace(true) {
                 return Ok(verdict);

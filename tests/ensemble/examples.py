@@ -26,7 +26,10 @@ def check_all():
     (file,) = config["write_files"]
     check(file["content"] == script, "examples/cloud-init.yaml has another text than examples/user-data.sh")
     check(config["manage_etc_hosts"] is False, "examples/cloud-init.yaml lets cloud-init write the hosts file")
-    check(config["runcmd"][0][-1] == file["path"], "examples/cloud-init.yaml runs another file than it writes")
+    (command,) = config["runcmd"]
+    check(command[0] == "env" and command[-1] == file["path"], "examples/cloud-init.yaml runs another file than it writes")
+    for name in (setting.split("=")[0] for setting in command[1:-1]):
+        check(f"\n{name}=${{{name}-" in script, f"examples/user-data.sh has no setting {name}")
 
     for path in ("user-data.sh", "cloud-init.yaml"):
         size = (ROOT / "examples" / path).stat().st_size

@@ -119,8 +119,9 @@ class Host:
 
     def server(self):
         """The main process of ZooKeeper's unit, 0 where there is none, and how often systemd has restarted it."""
-        shown = self.run("systemctl", "show", "--property=MainPID,NRestarts", "--value", "zookeeper")
-        return tuple(shown.split())
+        shown = self.run("systemctl", "show", "--property=MainPID,NRestarts", "zookeeper")
+        values = dict(line.split("=") for line in shown.splitlines())
+        return int(values["MainPID"]), int(values["NRestarts"])
 
     def says(self, text):
         """The last line of the journal, of those of ZooKeeper's unit, that has this text; None where none has."""

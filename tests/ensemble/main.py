@@ -84,11 +84,11 @@ def table(rows):
 
 
 def tell(ensemble):
-    """The last lines of every host that runs, but for what our own questions leave there."""
+    """The last lines of every host that runs, but for ZooKeeper's chatter."""
     for host in ensemble.all:
         if host.init:
-            log = host.run("journalctl", "--no-pager", "--output=short-precise", "--lines=300", check=False).stdout
-            lines = [line for line in log.splitlines() if "command from" not in line and ":    " not in line]
+            log = host.run("journalctl", "--no-pager", "--output=short-precise", "--lines=1000", check=False).stdout
+            lines = [line for line in log.splitlines() if " INFO " not in line and ":    " not in line]
             print(f"\n--- {host.name}, {host.address}", *lines[-25:], sep="\n", file=sys.stderr)
 
 

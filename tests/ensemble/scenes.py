@@ -83,7 +83,7 @@ def failover(ensemble):
     took = time.monotonic() - begin
     back = ensemble.whole(begin, f"zoov{leader} killed", since="that")
     ensemble.untouched(before)
-    check(ensemble.hosts[leader].server()[1] == "1", f"systemd did not restart zoov{leader}")
+    check(ensemble.hosts[leader].server()[1] == 1, f"systemd did not restart zoov{leader}")
     ensemble.row(failover, "the leader's process killed to another leader", took)
     ensemble.row(failover, "the leader's process killed to its being back in step, by systemd", back)
 

@@ -76,7 +76,7 @@ class Download:
 
     def __init__(self, folder):
         self.path = folder / "zk-hosts"
-        run("strip", "-o", self.path, ROOT / "target/debug/zk-hosts")
+        run("strip", "-o", self.path, ROOT / "target/release/zk-hosts")
         content = self.path.read_bytes()
 
         class Handler(Quiet):

@@ -1,38 +1,57 @@
 //! The command line: clap types only.
 
+mod values;
+
+use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, FromArgMatches, ValueEnum};
 
 use crate::hosts::{Number, Prefix};
+use crate::report::{Done, Report};
 
-/// The command line.
-#[derive(Debug, Parser)]
-#[command(version, about = "Keeps the names of a ZooKeeper ensemble in the hosts file in step with a registry in S3", subcommand_required = true, arg_required_else_help = true, after_help = EXIT_CODES)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
+use values::{duration, number, timeout};
 
-/// The commands.
-#[derive(Debug, Subcommand)]
+/// What to do, and how.
+#[derive(Debug)]
 pub enum Command {
-    /// Fetch the registry and patch the hosts file: one pass, made for a crontab
-    #[command(after_help = EXIT_CODES)]
+    /// One pass.
     Sync(Sync),
-    /// Publish this host's address in the registry: made for an instance's user-data
-    #[command(after_help = REGISTER_CODES)]
+    /// Publish this host.
     Register(Register),
-    /// Take a member out of the registry
-    #[command(after_help = REGISTER_CODES)]
+    /// Take a member out.
     Unregister(Unregister),
+    /// Look at all there is.
+    Status(Status),
 }
 
 impl Command {
+    /// The report of the call before it has done anything.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let member = || Done::Member { name: None, address: None, changes: Vec::new(), created: false };
+        match self {
+            Self::Sync(_) => Report::new("sync", Done::Sync { changes: Vec::new(), kept: Vec::new(), diff: None }),
+            Self::Register(_) => Report::new("register", member()),
+            Self::Unregister(_) => Report::new("unregister", member()),
+            Self::Status(_) => Report::new("status", Done::Status(crate::status::Status::default())),
+        }
+    }
+
+    /// Where metrics are written; a dry run writes nothing.
+    #[must_use]
+    pub fn metrics_file(&self) -> Option<&Path> {
+        match self {
+            Self::Sync(options) if !options.dry_run => options.metrics_file.as_deref(),
+            Self::Register(options) => options.metrics_file.as_deref(),
+            _ => None,
+        }
+    }
+
     /// What each command takes.
     #[must_use]
     pub fn common(&self) -> &Common {
@@ -40,6 +59,7 @@ impl Command {
             Self::Sync(options) => &options.common,
             Self::Register(options) => &options.common,
             Self::Unregister(options) => &options.common,
+            Self::Status(options) => &options.common,
         }
     }
 }
@@ -76,6 +96,14 @@ Exit codes:
 
 An option's environment variable counts where the option is not given; an empty one counts as not set.";
 
+const STATUS_CODES: &str = "\
+Exit codes:
+  0   the hosts file is in step with the registry
+  2   it is not; zk-hosts sync patches it
+  64 to 78 as for zk-hosts sync
+
+An option's environment variable counts where the option is not given; an empty one counts as not set.";
+
 /// What each command takes.
 #[derive(Debug, Args)]
 pub struct Common {
@@ -87,6 +115,10 @@ pub struct Common {
     /// The owned names are NAME and a number from 1 to 99999
     #[arg(long, value_name = "NAME", env = "ZK_HOSTS_PREFIX", default_value = "zoov", value_parser = Prefix::parse)]
     pub prefix: Prefix,
+
+    /// text for people, json for scripts: one object for every outcome
+    #[arg(long, value_name = "FORM", env = "ZK_HOSTS_OUTPUT", default_value = "text")]
+    pub output: Output,
 
     /// Bound on all network work of the call, retries included: 500ms, 20s, 2m
     /// [default: 20s; register: 10m]
@@ -109,6 +141,15 @@ pub struct Common {
     /// Print nothing but errors
     #[arg(short, conflicts_with = "verbose")]
     pub quiet: bool,
+}
+
+/// What is printed on stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Lines.
+    Text,
+    /// One JSON object.
+    Json,
 }
 
 /// `zk-hosts sync`
@@ -138,6 +179,10 @@ pub struct Sync {
     #[arg(long, value_name = "DUR", env = "ZK_HOSTS_LOCK_TIMEOUT", default_value = "5s", value_parser = duration)]
     pub lock_timeout: Duration,
 
+    /// Write metrics for Prometheus (the textfile collector of its node exporter) to this file, NAME.prom
+    #[arg(long, value_name = "PATH", env = "ZK_HOSTS_METRICS_FILE")]
+    pub metrics_file: Option<PathBuf>,
+
     /// Exit with N, 0 to 63, where the hosts file was changed
     #[arg(long, value_name = "N", env = "ZK_HOSTS_CHANGED_EXIT_CODE", default_value = "2",
         value_parser = clap::value_parser!(u8).range(0..=63))]
@@ -160,7 +205,8 @@ pub struct Register {
     pub claim: bool,
 
     /// How many servers the ensemble has
-    #[arg(long, value_name = "N", value_parser = number, requires = "claim")]
+    /// [default: as many as the registry has members]
+    #[arg(long, value_name = "N", value_parser = number)]
     pub size: Option<Number>,
 
     /// ZooKeeper's myid file. Alone it gives the number; beside --id it must not say another; with --claim a number in it
@@ -198,9 +244,34 @@ pub struct Register {
     #[arg(long)]
     pub force: bool,
 
+    /// Write metrics for Prometheus (the textfile collector of its node exporter) to this file, NAME.prom
+    #[arg(long, value_name = "PATH", env = "ZK_HOSTS_METRICS_FILE")]
+    pub metrics_file: Option<PathBuf>,
+
     /// Write to a store that ignores conditions: two writers at once lose members
     #[arg(long)]
     pub unsafe_store: bool,
+}
+
+/// `zk-hosts status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// What each command takes.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// The hosts file; a symbolic link is followed
+    #[arg(long, value_name = "PATH", env = "ZK_HOSTS_HOSTS_FILE", default_value = "/etc/hosts")]
+    pub hosts_file: PathBuf,
+
+    /// Ask each member's ZooKeeper (by srvr) for its mode, version and latency
+    #[arg(long)]
+    pub probe: bool,
+
+    /// The port by which the members are asked
+    #[arg(long, value_name = "PORT", env = "ZK_HOSTS_CLIENT_PORT", default_value = "2181",
+        value_parser = clap::value_parser!(u16).range(1..))]
+    pub client_port: u16,
 }
 
 /// `zk-hosts unregister`
@@ -219,47 +290,67 @@ pub struct Unregister {
     pub unsafe_store: bool,
 }
 
+/// All commands. What one takes is only made when it is called: that halves what the command line costs a pass.
+fn commands() -> clap::Command {
+    let command = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
+    clap::Command::new("zk-hosts")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Keeps the names of a ZooKeeper ensemble in the hosts file in step with a registry in S3")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .after_help(EXIT_CODES)
+        .subcommand(
+            command("sync", "Fetch the registry and patch the hosts file: one pass, made for a crontab")
+                .defer(|command| complete(command, Sync::augment_args, EXIT_CODES)),
+        )
+        .subcommand(
+            command("register", "Publish this host's address in the registry: made for an instance's user-data")
+                .defer(|command| complete(command, Register::augment_args, REGISTER_CODES)),
+        )
+        .subcommand(
+            command("unregister", "Take a member out of the registry")
+                .defer(|command| complete(command, Unregister::augment_args, REGISTER_CODES)),
+        )
+        .subcommand(
+            command("status", "Show members, hosts file and what is wrong: made for a person at 3 a.m.")
+                .defer(|command| complete(command, Status::augment_args, STATUS_CODES)),
+        )
+}
+
+/// The command with what it takes. An empty variable counts as not set, and no variable's value is printed.
+fn complete(
+    command: clap::Command,
+    augment: fn(clap::Command) -> clap::Command,
+    exit_codes: &'static str,
+) -> clap::Command {
+    let about = command.get_about().cloned().unwrap_or_default();
+    augment(command).about(about).after_help(exit_codes).mut_args(|arg| {
+        let arg = arg.hide_env_values(true);
+        let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { arg.env(None) } else { arg }
+    })
+}
+
 /// Reads the command line and the environment.
 ///
 /// # Errors
 /// clap's own, help and version among them.
-pub fn parse() -> Result<Cli, clap::Error> {
-    let command = Cli::command().mut_subcommands(|command| {
-        command.mut_args(|arg| {
-            let arg = arg.hide_env_values(true);
-            let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-            if is_empty { arg.env(None) } else { arg }
-        })
-    });
-    Cli::from_arg_matches(&command.try_get_matches()?)
+pub fn parse() -> Result<Command, clap::Error> {
+    read(std::env::args_os())
 }
 
-/// Reads `500ms`, `20s`, `2m` or `0`: a day at most.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "" if number == "0" => 1,
-        _ => return Err("give a whole number and ms, s or m, such as 500ms, 20s or 2m".to_owned()),
-    };
-    let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-    match millis {
-        Some(millis) if millis <= 86_400_000 => Ok(Duration::from_millis(millis)),
-        _ => Err("a number of a day (1440m) at most is needed".to_owned()),
-    }
-}
-
-fn number(text: &str) -> Result<Number, String> {
-    Number::parse(text.as_bytes()).ok_or_else(|| "give a number from 1 to 99999".to_owned())
-}
-
-fn timeout(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err("it must be longer than 0".to_owned()),
-        timeout => Ok(timeout),
+/// Reads these words, of which the first is the program, and the environment.
+///
+/// # Errors
+/// As for [`parse`].
+pub fn read<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>) -> Result<Command, clap::Error> {
+    let matches = commands().try_get_matches_from(words)?;
+    match matches.subcommand() {
+        Some(("register", matches)) => Register::from_arg_matches(matches).map(Command::Register),
+        Some(("status", matches)) => Status::from_arg_matches(matches).map(Command::Status),
+        Some(("unregister", matches)) => Unregister::from_arg_matches(matches).map(Command::Unregister),
+        Some((_, matches)) => Sync::from_arg_matches(matches).map(Command::Sync),
+        None => Err(clap::Error::new(ErrorKind::MissingSubcommand)),
     }
 }
 
@@ -269,20 +360,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations() {
-        for (text, millis) in
-            [("0", 0), ("0s", 0), ("500ms", 500), ("20s", 20_000), ("2m", 120_000), ("1440m", 86_400_000)]
-        {
-            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
-        }
-        for refused in ["", "5", "s", "-1s", "1.5s", "1 s", "1h", "1S", "+1s", "1441m", "99999999999999999999s", "１s"]
-        {
-            assert!(duration(refused).is_err(), "{refused}");
-        }
-        assert!(timeout("0").is_err() && timeout("1ms").is_ok());
+        commands().debug_assert();
     }
 }

@@ -1,0 +1,71 @@
+//! Small files that are read whole and made whole.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+/// What a new file's name ends with, until it is the file.
+pub const NEW: &str = ".zk-hosts-new";
+
+/// Reads a regular file, up to `limit` bytes.
+///
+/// # Errors
+/// Those of the system, and `InvalidInput` where it is no regular file.
+pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    // Without NONBLOCK a FIFO would be waited for without end.
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Makes a file with mode 0644, whole and on disk.
+///
+/// # Errors
+/// Those of the system, `AlreadyExists` where something has the name.
+pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = beside(path, NEW);
+    let filled = make(&new).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    // Unlike a rename, a link fails where something has the name.
+    let created = filled.and_then(|()| fs::hard_link(&new, path));
+    let _ = fs::remove_file(&new);
+    created.and_then(|()| sync_directory(path))
+}
+
+/// Makes an empty file with mode 0644, in the place of what a killed call has left.
+///
+/// # Errors
+/// Those of the system.
+pub fn make(path: &Path) -> io::Result<File> {
+    let _ = fs::remove_file(path);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    Ok(file)
+}
+
+/// The path of a file beside another one.
+#[must_use]
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// Makes sure that the name of a new file is on disk.
+///
+/// # Errors
+/// Those of the system.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    let Some(directory) = path.parent() else { return Ok(()) };
+    match File::open(directory)?.sync_all() {
+        // What file systems say that do not know how to.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        result => result,
+    }
+}
