@@ -50,13 +50,13 @@ class Application:
         self.resumed.append(time.monotonic())
         self.process.stdin.write("go\n")
 
-    def writes(self, since, bound=60):
+    def writes(self, since):
         """Waits for a write that is acknowledged after `since`; gives when that was."""
 
         def written():
             return next((at for at, _ in self.acknowledged[-5:] if at > since), None)
 
-        return until("a write is acknowledged", bound, written, pause=0.02)[0]
+        return until("a write is acknowledged", 60, written, pause=0.02)[0]
 
     def longest_wait(self, begin):
         """The longest time without an acknowledged write since `begin`, but for the pauses that it was told to make."""

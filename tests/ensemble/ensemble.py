@@ -8,7 +8,7 @@ import time
 from bench import METADATA, ROOT, check, say, until
 from client import Application
 from host import Host
-from services import BUCKET, ENDPOINT, REGISTRY, Download, Metadata, Store
+from services import ENDPOINT, REGISTRY, Download, Metadata, Store
 
 SIZE = 3
 
@@ -142,17 +142,16 @@ class Ensemble:
             for host, done in zip(self.readers(), pool.map(lambda host: host.zk_hosts("sync"), self.readers())):
                 check(done.returncode in (0, 2), f"{host.name}: exit {done.returncode}: {done.stderr}")
 
-    def registered(self, number, bound=60):
-        """Waits until the registry has the host, as the others see it."""
-        host, reader = self.hosts[number], self.application.host
-        line = f"zoov{number}"
+    def registered(self, number):
+        """Waits until the registry has the host: a pass would tell the application, or has."""
+        name, address, reader = f"zoov{number}", self.hosts[number].address, self.application.host
 
-        def shown():
-            text = reader.zk_hosts("sync", "--dry-run").stdout
-            added = [row.split() for row in text.splitlines() if row.startswith("+")]
-            return any(row[0] == f"+{host.address}" and line in row for row in added) or reader.address_of(line) == [host.address]
+        def known():
+            diff = [line.split() for line in reader.zk_hosts("sync", "--dry-run").stdout.splitlines()]
+            is_new = any(words[:1] == [f"+{address}"] and name in words for words in diff)
+            return is_new or reader.address_of(name) == [address]
 
-        return until(f"{line} is registered at {host.address}", bound, shown)
+        until(f"{name} is registered at {address}", 60, known)
 
     def by_passes(self, begin, number, what):
         """Once the host is registered, runs a pass on all hosts. Gives the seconds since `begin`."""

@@ -28,7 +28,7 @@ def clocks(ensemble):
 
 
 def away(ensemble):
-    """The store is away: five passes in a row, called directly, change nothing; the ensemble serves, and a server may restart."""
+    """The store is away: five passes in a row, called directly, change nothing; the ensemble serves; a server may restart."""
     follower = next(number for number in ensemble.hosts if number != ensemble.leader())
     survivors = ensemble.servers(follower)
     # How long it waits for the store is to be what we ship.

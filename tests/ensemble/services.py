@@ -102,7 +102,8 @@ class Store:
         identities = [{"name": ROLE, "credentials": [role], "actions": rights}]
         (folder / "identities.json").write_text(json.dumps({"identities": identities}))
         self.weed = ["nsenter", f"--net=/run/netns/{self.name}", ROOT / "target/tools/python/bin/weed"]
-        words = [*self.weed, "mini", "-dir=data", f"-ip={STORE}", f"-ip.bind={STORE}", "-master.telemetry=false", "-admin.ui=false"]
+        words = [*self.weed, "mini", "-dir=data", f"-ip={STORE}", f"-ip.bind={STORE}"]
+        words += ["-master.telemetry=false", "-admin.ui=false"]
         words += ["-webdav=false", "-s3.port=8333", "-s3.port.iceberg=0", "-s3.port.lance=0"]
         words += ["-s3.config=identities.json", "-s3.autoCreateBucket=false"]
         self.log = (folder / "log").open("w")

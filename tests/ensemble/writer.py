@@ -1,5 +1,5 @@
-"""A client of the ensemble that knows its servers by name only, through its host's hosts file: it creates numbered znodes as long
-as it lives, and prints the number of each that was acknowledged. Words on its standard input: `pause` and `go`."""
+"""A client of the ensemble that knows its servers by name only, through its host's hosts file: it creates numbered znodes as
+long as it lives, and prints the number of each that was acknowledged. Words on its standard input: `pause` and `go`."""
 
 import logging
 import sys
