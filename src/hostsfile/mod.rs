@@ -4,6 +4,7 @@ mod attributes;
 mod in_place;
 mod lock;
 mod replace;
+mod text;
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek};
@@ -20,6 +21,7 @@ use crate::failure::Failure;
 use crate::hosts::{Prefix, lines_with};
 
 pub use lock::Lock;
+pub use text::Text;
 
 /// How long an empty file is looked at again, because an editor may have cut it off and be about to write.
 const EMPTY_FOR: Duration = Duration::from_secs(1);
@@ -36,7 +38,7 @@ pub struct HostsFile {
 /// The file's text at one moment, and the inode that held it.
 pub struct Snapshot {
     /// All its bytes.
-    pub text: Vec<u8>,
+    pub text: Text,
     file: File,
     metadata: Metadata,
 }
@@ -93,8 +95,7 @@ impl HostsFile {
     pub fn read(&self) -> Result<Snapshot> {
         self.believed(|| {
             let (mut file, metadata) = self.open_regular()?;
-            let mut text = Vec::new();
-            file.read_to_end(&mut text)?;
+            let text = Text::read(&mut file, metadata.len())?;
             let is_empty = text.is_empty();
             Ok((Snapshot { text, file, metadata }, is_empty))
         })
