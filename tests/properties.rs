@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use generator::{Input, input};
 use oracle::{FAMILIES, Hosts, Line, Registry, is_owned, lines};
 use proptest::prelude::*;
-use zk_hosts::hosts::{Number, Plan, Prefix, plan, unified};
+use zk_hosts::hosts::{Number, Plan, Prefix, lines_with, plan, unified};
 
 fn planned(text: &[u8], input: &Input) -> Plan {
     let prefix = Prefix::parse("zoov").unwrap();
@@ -37,6 +37,14 @@ proptest! {
         prop_assert_eq!(first.edits.is_empty(), text == input.text);
         let second = planned(&text, &input);
         prop_assert!(second.edits.is_empty() && second.changes.is_empty(), "{:?}", second);
+    }
+
+    #[test]
+    fn the_lines_with_the_prefix_tell_what_changes(input in input()) {
+        let prefix = Prefix::parse("zoov").unwrap();
+        let lines: Vec<&[u8]> = lines_with(&input.text, &prefix).map(|line| &input.text[line]).collect();
+        let (all, picked) = (planned(&input.text, &input), planned(&lines.concat(), &input));
+        prop_assert_eq!((all.changes, all.kept), (picked.changes, picked.kept));
     }
 
     #[test]
