@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 
 use fixture::answers::{answer, serve};
 use fixture::stage::{Stage, grown, name, replaced, shrunk};
-use fixture::{Run, registry, run};
+use fixture::{NEW, OLD, Run, registry, run};
 use rustix::fs::getxattr;
 use rustix::io::Errno;
 
@@ -208,6 +208,22 @@ fn each_call_of_a_registration_fails() {
 #[test]
 fn each_call_of_the_first_registration_fails() {
     each_call_fails(&Stage::create());
+}
+
+/// Of a file that is read block by block.
+#[test]
+fn no_signal_ends_a_read_of_a_large_file() {
+    let foreign = "# a line of somebody's\n".repeat(300_000);
+    let stage = Stage::sync(&format!("{foreign}{OLD}"), &format!("{foreign}{NEW}"), &[("zoov1", "10.0.9.1")]);
+    let lines = stage.lines();
+    let own = lines.iter().position(|line| line.contains("\"/srv/bench/zk.json\"")).unwrap();
+    let reads = |lines: &[String]| lines.iter().filter(|line| name(line) == Some("read")).count();
+    let before = reads(&lines[..own]);
+    stage.reset();
+    let run = run(&mut stage.strace(&["-e", &format!("inject=read:error=EINTR:when={}+2", before + 1)]));
+    assert_eq!((run.code, run.stderr.as_str()), (2, ""));
+    assert!(stage.text() == stage.new);
+    assert!(reads(&stage.trace()) - before >= 2 * (reads(&lines) - before) - 1 && reads(&lines) - before > 100);
 }
 
 /// What fails once is tried again; what goes on failing is over within the time that was given.
