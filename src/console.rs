@@ -71,6 +71,8 @@ pub fn redacted(text: &str) -> String {
         out.push_str(authority.rsplit('@').next().unwrap_or_default());
         out.push_str(path);
         out.push_str(if query.is_empty() { "" } else { "?..." });
+        // The colon of the sentence in which the URL stands.
+        out.push_str(if query.ends_with(':') { ":" } else { "" });
         rest = tail;
     }
     out + rest
@@ -88,6 +90,7 @@ mod tests {
             ("a 'https://h/k?X-Amz-Signature=s' b", "a 'https://h/k?...' b"),
             ("https://user:pass@h:8443/k?x https://b/c#d.", "https://h:8443/k?... https://b/c?..."),
             ("http://u:p@h", "http://h"),
+            ("fetch https://h/k?...: denied", "fetch https://h/k?...: denied"),
             ("s3://bucket/key: denied", "s3://bucket/key: denied"),
         ];
         for (text, expected) in table {
