@@ -80,7 +80,7 @@ Exit codes:
 An option's environment variable counts where the option is not given; an empty one counts as not set.";
 
 const REGISTRY: &str = "Where the registry is: s3://bucket/key, https://... (a presigned or public URL, read only), \
-file:///path, or @PATH to read one of these from a file";
+file:///path, or @PATH to read one of these from a file [required]";
 
 const REGISTER_CODES: &str = "\
 Exit codes:
@@ -100,7 +100,13 @@ const STATUS_CODES: &str = "\
 Exit codes:
   0   the hosts file is in step with the registry
   2   it is not; zk-hosts sync patches it
-  64 to 78 as for zk-hosts sync
+  64  wrong usage
+  65  the registry's content was refused
+  66  the registry does not exist
+  69  the registry could not be had in time
+  74  the hosts file could not be read
+  77  not allowed
+  78  configuration: credentials, region, endpoint, CA file
 
 An option's environment variable counts where the option is not given; an empty one counts as not set.";
 
@@ -112,7 +118,7 @@ pub struct Common {
     #[arg(long, value_name = "URL", env = "ZK_HOSTS_REGISTRY", help = REGISTRY)]
     pub registry: String,
 
-    /// The owned names are NAME and a number from 1 to 99999
+    /// The owned names are NAME and a number from 1 to 99999, in any case
     #[arg(long, value_name = "NAME", env = "ZK_HOSTS_PREFIX", default_value = "zoov", value_parser = Prefix::parse)]
     pub prefix: Prefix,
 
@@ -120,25 +126,25 @@ pub struct Common {
     #[arg(long, value_name = "FORM", env = "ZK_HOSTS_OUTPUT", default_value = "text")]
     pub output: Output,
 
-    /// Bound on all network work of the call, retries included: 500ms, 20s, 2m
+    /// Bound on all network work of the call, retries included: 500ms, 20s, 2m, at most 1440m
     /// [default: 20s; register: 10m]
     #[arg(long, value_name = "DUR", env = "ZK_HOSTS_TIMEOUT", value_parser = timeout)]
     pub timeout: Option<Duration>,
 
     /// Trust the authorities in this file in place of the built-in ones
-    /// [else: AWS_CA_BUNDLE, SSL_CERT_FILE]
+    /// [default: the file that AWS_CA_BUNDLE or SSL_CERT_FILE names, else the built-in ones]
     #[arg(long, value_name = "PEM", env = "ZK_HOSTS_CA_FILE")]
     pub ca_file: Option<PathBuf>,
 
-    /// Take loopback addresses from the registry: for a test bench
+    /// Take loopback addresses from the registry: for a test bench [default: off]
     #[arg(long)]
     pub allow_loopback: bool,
 
-    /// Say on stderr what is done
+    /// Say on stderr what is done [default: off]
     #[arg(short)]
     pub verbose: bool,
 
-    /// Print nothing but errors
+    /// Print nothing but errors [default: off]
     #[arg(short, conflicts_with = "verbose")]
     pub quiet: bool,
 }
@@ -163,23 +169,26 @@ pub struct Sync {
     #[arg(long, value_name = "PATH", env = "ZK_HOSTS_HOSTS_FILE", default_value = "/etc/hosts")]
     pub hosts_file: PathBuf,
 
-    /// Print what would change as a unified diff, and change nothing; needs no root
+    /// Print what would change as a unified diff, and change nothing; needs no root [default: off]
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Remove owned names that the registry does not have (1, 0, true, false, yes, no in the environment)
+    /// Remove owned names that the registry does not have; in the environment 1, 0, true, false, yes or no
+    /// [default: off]
     #[arg(long, env = "ZK_HOSTS_PRUNE", value_parser = BoolishValueParser::new())]
     pub prune: bool,
 
-    /// Wait up to this long before the pass: always the same on one host, another on the next
+    /// Wait up to this long before the pass, always the same on one host, another on the next: 500ms, 20s, 2m, at most
+    /// 1440m
     #[arg(long, value_name = "DUR", env = "ZK_HOSTS_SPLAY", default_value = "0", value_parser = duration)]
     pub splay: Duration,
 
-    /// How long to wait for another pass that holds the lock
+    /// How long to wait for another pass that holds the lock: 500ms, 20s, 2m, at most 1440m
     #[arg(long, value_name = "DUR", env = "ZK_HOSTS_LOCK_TIMEOUT", default_value = "5s", value_parser = duration)]
     pub lock_timeout: Duration,
 
     /// Write metrics for Prometheus (the textfile collector of its node exporter) to this file, NAME.prom
+    /// [default: none]
     #[arg(long, value_name = "PATH", env = "ZK_HOSTS_METRICS_FILE")]
     pub metrics_file: Option<PathBuf>,
 
@@ -196,21 +205,24 @@ pub struct Register {
     #[command(flatten)]
     pub common: Common,
 
-    /// The number of this host's name
+    /// The number of this host's name, 1 to 99999
+    /// [default: the one in --myid-file; required without that and without --claim]
     #[arg(long, value_name = "N", value_parser = number, required_unless_present_any = ["myid_file", "claim"])]
     pub id: Option<Number>,
 
     /// Take a number from 1 to --size: this instance's own, else a free one, else that of a holder that is gone
+    /// [default: off]
     #[arg(long, requires = "size", conflicts_with = "id")]
     pub claim: bool,
 
-    /// How many servers the ensemble has
-    /// [default: as many as the registry has members]
+    /// How many servers the ensemble has, 1 to 99999
+    /// [default: as many as the registry has members; required with --claim]
     #[arg(long, value_name = "N", value_parser = number)]
     pub size: Option<Number>,
 
-    /// ZooKeeper's myid file. Alone it gives the number; beside --id it must not say another; with --claim a number in it
-    /// is the only one that will do, and where there is none, the claimed one is written
+    /// ZooKeeper's myid file. Alone it gives the number; beside --id it must not say another; with --claim a number in
+    /// it is the only one that will do, and where there is none, the claimed one is written
+    /// [default: none]
     #[arg(long, value_name = "PATH", env = "ZK_HOSTS_MYID_FILE")]
     pub myid_file: Option<PathBuf>,
 
@@ -218,37 +230,40 @@ pub struct Register {
     #[arg(long, value_name = "ADDR", conflicts_with = "interface")]
     pub ip: Option<IpAddr>,
 
-    /// Publish the only global address of this interface
+    /// Publish the only global address of this interface [default: none, see --ip]
     #[arg(long, value_name = "NAME")]
     pub interface: Option<String>,
 
-    /// The port by which a holder of the name counts as alive
+    /// The TCP port, 1 to 65535, by which a holder of the name counts as alive: its election port
     #[arg(long, value_name = "PORT", env = "ZK_HOSTS_PROBE_PORT", default_value = "3888",
         value_parser = clap::value_parser!(u16).range(1..))]
     pub probe_port: u16,
 
-    /// The port by which the other members tell whether they serve
+    /// The TCP port, 1 to 65535, by which the other members tell whether they serve: the clients' port
     #[arg(long, value_name = "PORT", env = "ZK_HOSTS_CLIENT_PORT", default_value = "2181",
         value_parser = clap::value_parser!(u16).range(1..))]
     pub client_port: u16,
 
-    /// --claim: how old a holder must be before it is replaced
+    /// With --claim: how old a holder must be before it is replaced: 500ms, 20s, 2m, at most 1440m
     #[arg(long, value_name = "DUR", env = "ZK_HOSTS_CLAIM_GRACE", default_value = "10m", value_parser = duration)]
     pub claim_grace: Duration,
 
-    /// --claim: how long a holder must have been silent; three times that where its host refuses connections
+    /// With --claim: how long a holder must have been silent, three times that where its host refuses connections:
+    /// 500ms, 20s, 2m, at most 1440m
     #[arg(long, value_name = "DUR", env = "ZK_HOSTS_CLAIM_SILENCE", default_value = "60s", value_parser = duration)]
     pub claim_silence: Duration,
 
     /// Replace a holder that is alive (not with --claim), one where no quorum serves, and a registry that was deleted
+    /// [default: off]
     #[arg(long)]
     pub force: bool,
 
     /// Write metrics for Prometheus (the textfile collector of its node exporter) to this file, NAME.prom
+    /// [default: none]
     #[arg(long, value_name = "PATH", env = "ZK_HOSTS_METRICS_FILE")]
     pub metrics_file: Option<PathBuf>,
 
-    /// Write to a store that ignores conditions: two writers at once lose members
+    /// Write to a store that ignores conditions: two writers at once lose members [default: off]
     #[arg(long)]
     pub unsafe_store: bool,
 }
@@ -264,11 +279,11 @@ pub struct Status {
     #[arg(long, value_name = "PATH", env = "ZK_HOSTS_HOSTS_FILE", default_value = "/etc/hosts")]
     pub hosts_file: PathBuf,
 
-    /// Ask each member's ZooKeeper (by srvr) for its mode, version and latency
+    /// Ask each member's ZooKeeper (by srvr) for its mode, version and latency [default: off]
     #[arg(long)]
     pub probe: bool,
 
-    /// The port by which the members are asked
+    /// The TCP port, 1 to 65535, by which the members are asked
     #[arg(long, value_name = "PORT", env = "ZK_HOSTS_CLIENT_PORT", default_value = "2181",
         value_parser = clap::value_parser!(u16).range(1..))]
     pub client_port: u16,
@@ -281,17 +296,19 @@ pub struct Unregister {
     #[command(flatten)]
     pub common: Common,
 
-    /// The number of the name to remove
-    #[arg(long, value_name = "N", value_parser = number)]
+    /// The number of the name to remove.
+    #[arg(long, value_name = "N", value_parser = number, help = "The number of the name to remove, 1 to 99999 [required]")]
     pub id: Number,
 
-    /// Write to a store that ignores conditions: two writers at once lose members
+    /// Write to a store that ignores conditions: two writers at once lose members [default: off]
     #[arg(long)]
     pub unsafe_store: bool,
 }
 
-/// All commands. What one takes is only made when it is called: that halves what the command line costs a pass.
-fn commands() -> clap::Command {
+/// All commands. What one takes is only made when it is called: that halves what the command line costs a pass. Who
+/// wants to see all of it calls `build()`.
+#[must_use]
+pub fn commands() -> clap::Command {
     let command = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
     clap::Command::new("zk-hosts")
         .version(env!("CARGO_PKG_VERSION"))
