@@ -81,7 +81,7 @@ impl Client {
     /// Sleeps, unless that leaves no time for another attempt: then false, at once.
     #[must_use]
     pub fn pause(&self, pause: Duration) -> bool {
-        let in_time = pause + LEAST < self.left();
+        let in_time = pause.saturating_add(LEAST) < self.left();
         if in_time {
             thread::sleep(pause);
         }
