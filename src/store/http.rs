@@ -156,7 +156,8 @@ fn attempt(agent: &Agent, url: &str, message: &Message) -> Verdict<Answer> {
     };
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     // The end of a body without a length cannot be told from a cut.
-    if status == 200 && !headers.contains_key("content-length") && !headers.contains_key("transfer-encoding") {
+    let is_chunked = headers.get("transfer-encoding").is_some_and(|coding| coding.as_bytes().ends_with(b"chunked"));
+    if status == 200 && !headers.contains_key("content-length") && !is_chunked {
         return Verdict::Again(Failure::StoreFault, "the answer has no Content-Length".to_owned(), None);
     }
     // ureq refuses a body of just the limit.
