@@ -110,6 +110,8 @@ struct State<'a> {
     failed: u32,
     /// What was seen of the members.
     seen: Seen,
+    /// Why no slot could be had at the last look.
+    waiting: Option<Choice>,
 }
 
 /// What this call is about.
@@ -159,7 +161,7 @@ impl<'a> Pass<'a> {
             report.note_registry(registry);
         }
         let holders = old.as_ref().map(|(registry, _)| registry.holders(&common.prefix)).unwrap_or_default();
-        let number = match self.choose(&holders, store, &mut state.seen)? {
+        let number = match self.choose(&holders, store, state)? {
             Choice::Take(number) | Choice::Replace(number) => number,
             Choice::Wait(failure, cause) => {
                 state.refused = None;
@@ -205,21 +207,31 @@ impl<'a> Pass<'a> {
     }
 
     /// Chooses a slot, after looks at the members where it depends on them.
-    fn choose(&self, holders: &BTreeMap<Number, Holder>, store: &Store, seen: &mut Seen) -> Result<Choice> {
+    fn choose(&self, holders: &BTreeMap<Number, Holder>, store: &Store, state: &mut State) -> Result<Choice> {
         if let Some(choice) = claim::own_or_free(&self.ask, holders) {
             return Ok(choice);
         }
+        let seen = &mut state.seen;
         self.look(holders, seen);
         // Without a grace no age matters, and asking a file system for its time makes a file.
         let now = if self.ask.grace.is_zero() { Timestamp::UNIX_EPOCH } else { store.time()? };
-        let choice = claim::held(&self.ask, holders, seen, now);
+        let mut choice = claim::held(&self.ask, holders, seen, now);
         // One more probe before the write.
         if let Choice::Replace(number) = choice
             && let Some(ip) = holders.get(&number).map(|holder| holder.ip).filter(|ip| *ip != self.ask.me.ip)
         {
             let liveness = probe::probe(ip, self.options.probe_port, self.client.left());
             seen.watch(ip, liveness, self.began.elapsed());
-            return Ok(claim::held(&self.ask, holders, seen, now));
+            choice = claim::held(&self.ask, holders, seen, now);
+        }
+        if let Choice::Wait(..) = &choice {
+            // A look that the deadline cuts off tells less than the one before it.
+            if self.client.left().is_zero()
+                && let Some(before) = state.waiting.take()
+            {
+                return Ok(before);
+            }
+            state.waiting = Some(choice.clone());
         }
         Ok(choice)
     }

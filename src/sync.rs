@@ -41,8 +41,7 @@ pub fn run(options: &Sync, console: Console, report: &mut Report) -> Result<u8> 
     let decide = |text: &[u8]| hosts::plan(text, &common.prefix, &registry.addresses, options.prune);
 
     let file = HostsFile::find(&options.hosts_file, console)?;
-    let snapshot = file.read()?;
-    let plan = decide(&snapshot.text);
+    let plan = decide(&file.lines_with(&common.prefix)?);
     for name in &plan.kept {
         console.note(format!("{name} kept: the registry does not have it; --prune removes it"));
     }
@@ -51,6 +50,8 @@ pub fn run(options: &Sync, console: Console, report: &mut Report) -> Result<u8> 
         return Ok(0);
     }
     if options.dry_run {
+        let snapshot = file.read()?;
+        let plan = decide(&snapshot.text);
         let path = options.hosts_file.as_os_str().as_encoded_bytes();
         let diff = Some(Diff(hosts::unified(path, &snapshot.text, &plan.edits)));
         report.done = Done::Sync { changes: plan.changes, kept: plan.kept, diff };
@@ -64,7 +65,7 @@ pub fn run(options: &Sync, console: Console, report: &mut Report) -> Result<u8> 
         if plan.edits.is_empty() {
             return Ok(0);
         }
-        if file.replace(&lock, &snapshot, &plan.apply(&snapshot.text))? {
+        if file.replace(&lock, &snapshot, &plan.pieces(&snapshot.text))? {
             report.done = Done::Sync { changes: plan.changes, kept: plan.kept, diff: None };
             return Ok(options.changed_exit_code);
         }

@@ -259,3 +259,24 @@ fn a_link_that_leads_nowhere_is_no_registry_to_create() {
     assert!(run.code == 78 && run.stderr.contains("a link that leads nowhere"), "{}", run.all());
     assert_eq!(bench.names(), ["zk.json", "zk.json.lock"]);
 }
+
+/// A pass reads 128 KiB at a time before it knows that anything has to change.
+#[test]
+fn a_line_is_read_whole_wherever_it_stands() {
+    let bench = Bench::new();
+    let url = bench.registry(&[("zoov1", "10.0.9.1"), ("zoov2", "10.0.9.2")]);
+    let block = 128 * 1024;
+    for before in (block - 30..=block).chain(2 * block - 30..=2 * block) {
+        for (line, code) in [("10.0.9.1 zoov1", 0), ("10.0.0.1 zoov1", 2)] {
+            let filler = format!("# {}\n", "x".repeat(before - 3));
+            bench.write("hosts", format!("{filler}{line}\n10.0.9.2 zoov2"));
+            let run = bench.sync(&url, &["--dry-run"]);
+            assert_eq!(run.code, code, "{before}: {}", run.all());
+        }
+    }
+    let names = "x ".repeat(300_000);
+    for (address, code) in [("10.0.9.1", 0), ("10.0.0.1", 2)] {
+        bench.write("hosts", format!("10.0.9.2 zoov2\n{address} {names}zoov1"));
+        assert_eq!(bench.sync(&url, &["--dry-run"]).code, code);
+    }
+}

@@ -3,6 +3,7 @@
 mod fixture;
 
 use std::fs::{self, File, Permissions};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -216,8 +217,11 @@ fn where_no_file_can_be_made_the_hosts_file_itself_is_locked() {
 fn a_lock_on_a_hosts_file_that_was_replaced_meanwhile_is_taken_again() {
     let (bench, namespace) = closed_bench();
     let first = locked(&bench.path("hosts"));
-    let pass = start(namespace.nobody().args(pass("hosts")).args(["--lock-timeout", "1m"]));
-    wait_until("the pass waits for the lock", || times_open(&pass, &first) == 2);
+    let mut pass = start(namespace.nobody().args(pass("hosts")).args(["-v", "--lock-timeout", "1m"]));
+    // After that the pass has the file open for the lock alone.
+    let mut notes = BufReader::new(pass.stderr.take().unwrap()).lines();
+    assert!(notes.any(|line| line.unwrap().ends_with("locking the hosts file")));
+    wait_until("the pass waits for the lock", || times_open(&pass, &first) == 1);
 
     let second = locked(&bench.write("next", format!("{OLD}# next\n")));
     chown(bench.path("next"), Some(65534), None).unwrap();

@@ -20,6 +20,11 @@ proptest! {
     }
 
     #[test]
+    fn the_lines_with_the_prefix_tell_what_changes(input in input()) {
+        laws::the_lines_with_the_prefix_tell_what_changes(&input);
+    }
+
+    #[test]
     fn only_owned_names_and_their_addresses_change(input in input()) {
         laws::only_owned_names_and_their_addresses_change(&input);
     }

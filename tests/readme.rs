@@ -41,3 +41,17 @@ fn every_exit_code_and_every_option_is_explained() {
         assert!(README.contains(&format!("`{word}")), "{word}");
     }
 }
+
+#[test]
+fn every_error_is_in_the_table_of_trouble() {
+    // The rows of the table in the source: (code, "kind", "way out").
+    let rows = include_str!("../src/failure.rs").lines().filter_map(|line| line.trim().split_once(" => ("));
+    let rows: Vec<(&str, &str)> = rows.filter(|(variant, _)| variant.starts_with("Self::")).collect();
+    assert!(rows.len() > 30, "{rows:?}");
+    for (_, row) in rows {
+        let parts: Vec<&str> = row.trim_end_matches("),").splitn(3, ", ").collect();
+        let (code, kind, way_out) = (parts[0], parts[1].trim_matches('"'), parts[2].trim_matches('"'));
+        let line = README.lines().find(|line| line.starts_with(&format!("| `{kind}` | {code} | ")));
+        assert!(line.is_some_and(|line| line.ends_with(&format!(" | {way_out} |"))), "{kind} {code}: {way_out}");
+    }
+}

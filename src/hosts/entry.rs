@@ -84,13 +84,17 @@ impl Iterator for Fields<'_> {
 
 /// The entries of `text` that hold an owned name, in order. Lines in which the prefix does not stand are not read.
 pub fn entries(text: &[u8], prefix: &Prefix) -> Vec<Entry> {
-    let mut found = Vec::new();
+    lines_with(text, prefix).filter_map(|line| Entry::parse(text, line, prefix)).collect()
+}
+
+/// The lines of `text` in which the prefix stands, with their endings, as offsets. All others may be left out of a text
+/// without changing what a pass would do about its owned names.
+pub fn lines_with<'a>(text: &'a [u8], prefix: &'a Prefix) -> impl Iterator<Item = Range<usize>> + 'a {
     let mut from = 0;
-    while let Some(hit) = prefix.find(text, from) {
+    std::iter::from_fn(move || {
+        let hit = prefix.find(text, from)?;
         let start = memchr::memrchr(b'\n', &text[from..hit]).map_or(from, |newline| from + newline + 1);
-        let end = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |newline| hit + newline + 1);
-        found.extend(Entry::parse(text, start..end, prefix));
-        from = end;
-    }
-    found
+        from = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |newline| hit + newline + 1);
+        Some(start..from)
+    })
 }

@@ -69,16 +69,21 @@ impl Plan {
     /// The new text.
     #[must_use]
     pub fn apply(&self, text: &[u8]) -> Vec<u8> {
-        let added: usize = self.edits.iter().map(|edit| edit.with.len()).sum();
-        let mut new = Vec::with_capacity(text.len() + added);
+        self.pieces(text).concat()
+    }
+
+    /// The new text, in the pieces of which it is made.
+    #[must_use]
+    pub fn pieces<'a>(&'a self, text: &'a [u8]) -> Vec<&'a [u8]> {
+        let mut pieces = Vec::with_capacity(2 * self.edits.len() + 1);
         let mut from = 0;
         for edit in &self.edits {
-            new.extend_from_slice(&text[from..edit.at.start]);
-            new.extend_from_slice(&edit.with);
+            pieces.push(&text[from..edit.at.start]);
+            pieces.push(&edit.with);
             from = edit.at.end;
         }
-        new.extend_from_slice(&text[from..]);
-        new
+        pieces.push(&text[from..]);
+        pieces
     }
 }
 

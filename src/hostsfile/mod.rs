@@ -4,9 +4,10 @@ mod attributes;
 mod in_place;
 mod lock;
 mod replace;
+mod text;
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -17,11 +18,16 @@ use rustix::fs::OFlags;
 
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::hosts::{Prefix, lines_with};
 
 pub use lock::Lock;
+pub use text::Text;
 
 /// How long an empty file is looked at again, because an editor may have cut it off and be about to write.
 const EMPTY_FOR: Duration = Duration::from_secs(1);
+
+/// How much is read at once where the whole text is not needed.
+const BLOCK: usize = 128 * 1024;
 
 /// A hosts file, by the path to which symbolic links lead.
 pub struct HostsFile {
@@ -32,7 +38,7 @@ pub struct HostsFile {
 /// The file's text at one moment, and the inode that held it.
 pub struct Snapshot {
     /// All its bytes.
-    pub text: Vec<u8>,
+    pub text: Text,
     file: File,
     metadata: Metadata,
 }
@@ -53,30 +59,65 @@ impl HostsFile {
         &self.path
     }
 
+    /// Reads the lines in which the prefix stands: all that it takes to find that nothing has to change. The memory for a
+    /// large file would cost more than the reading.
+    ///
+    /// # Errors
+    /// As for [`HostsFile::read`].
+    pub fn lines_with(&self, prefix: &Prefix) -> Result<Vec<u8>> {
+        self.believed(|| {
+            let (mut file, _) = self.open_regular()?;
+            let (mut lines, mut buffer, mut filled) = (Vec::new(), vec![0; BLOCK], 0);
+            loop {
+                let count = file.read(&mut buffer[filled..])?;
+                filled += count;
+                let text = &buffer[..filled];
+                // The last line may be cut.
+                let end =
+                    if count == 0 { filled } else { memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1) };
+                lines_with(&text[..end], prefix).for_each(|line| lines.extend_from_slice(&text[line]));
+                if count == 0 {
+                    return Ok((lines, file.stream_position()? == 0));
+                }
+                buffer.copy_within(end..filled, 0);
+                filled -= end;
+                if filled == buffer.len() {
+                    buffer.resize(2 * filled, 0);
+                }
+            }
+        })
+    }
+
     /// Reads the whole file.
     ///
     /// # Errors
     /// 74 where it is missing, not a regular file or unreadable; 77 where this user may not read it.
     pub fn read(&self) -> Result<Snapshot> {
-        let believed = Instant::now() + EMPTY_FOR;
+        self.believed(|| {
+            let (mut file, metadata) = self.open_regular()?;
+            let text = Text::read(&mut file, metadata.len())?;
+            let is_empty = text.is_empty();
+            Ok((Snapshot { text, file, metadata }, is_empty))
+        })
+    }
+
+    /// Reads until the file is not empty, or has been for long enough: `read` gives what it read, and whether that is all
+    /// of an empty file.
+    fn believed<T>(&self, read: impl Fn() -> io::Result<(T, bool)>) -> Result<T> {
+        let until = Instant::now() + EMPTY_FOR;
         loop {
-            let snapshot = self.read_once().map_err(|error| fault("read", &self.path, &error))?;
-            if !snapshot.text.is_empty() || Instant::now() >= believed {
-                return Ok(snapshot);
+            let (read, is_empty) = read().map_err(|error| fault("read", &self.path, &error))?;
+            if !is_empty || Instant::now() >= until {
+                return Ok(read);
             }
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    fn read_once(&self) -> io::Result<Snapshot> {
-        let mut file = self.open(OpenOptions::new().read(true))?;
+    fn open_regular(&self) -> io::Result<(File, Metadata)> {
+        let file = self.open(OpenOptions::new().read(true))?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::other("not a regular file"));
-        }
-        let mut text = Vec::new();
-        file.read_to_end(&mut text)?;
-        Ok(Snapshot { text, file, metadata })
+        if metadata.is_file() { Ok((file, metadata)) } else { Err(io::Error::other("not a regular file")) }
     }
 
     /// Opens the path itself: never through a symbolic link put there since, never waiting for a FIFO's other end.
@@ -86,13 +127,31 @@ impl HostsFile {
 
     /// Whether the path still leads to the inode and the bytes of `old`, with the attributes that they had.
     fn is_still(&self, old: &Snapshot) -> Result<bool> {
-        match self.read_once() {
-            Ok(now) => {
-                let ctime = |of: &Snapshot| (of.metadata.ctime(), of.metadata.ctime_nsec());
-                Ok(is_same_inode(&now.metadata, &old.metadata) && ctime(&now) == ctime(old) && now.text == old.text)
-            }
+        let ctime = |metadata: &Metadata| (metadata.ctime(), metadata.ctime_nsec());
+        let is_same = || -> io::Result<bool> {
+            let (file, now) = self.open_regular()?;
+            let is_same = is_same_inode(&now, &old.metadata) && ctime(&now) == ctime(&old.metadata);
+            Ok(is_same && holds(file, &old.text)?)
+        };
+        match is_same() {
+            Ok(is_same) => Ok(is_same),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(fault("read again", &self.path, &error)),
+        }
+    }
+}
+
+/// Whether a file's bytes are just these.
+fn holds(mut file: File, mut text: &[u8]) -> io::Result<bool> {
+    let mut buffer = vec![0; BLOCK];
+    loop {
+        let count = file.read(&mut buffer)?;
+        match text.split_at_checked(count) {
+            Some((same, rest)) if *same == buffer[..count] => text = rest,
+            _ => return Ok(false),
+        }
+        if count == 0 {
+            return Ok(text.is_empty());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The hosts file is replaced by rename, so that at every instant it holds the old text or the new text.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
@@ -24,23 +24,23 @@ pub enum Outcome {
 }
 
 impl HostsFile {
-    /// Puts `new` in the place of `old`, under the lock. False where the file is no longer what was read.
+    /// Puts `new`, which is given in pieces, in the place of `old`, under the lock. False where the file is no longer what was read.
     ///
     /// # Errors
     /// 74 where it cannot be written, 77 where this user may not. The file holds the old text then, unless the error says
     /// that it was replaced.
-    pub fn replace(&self, _lock: &Lock, old: &Snapshot, new: &[u8]) -> Result<bool> {
+    pub fn replace(&self, _lock: &Lock, old: &Snapshot, new: &[&[u8]]) -> Result<bool> {
         match self.by_rename(old, new)? {
             Outcome::Replaced => Ok(true),
             Outcome::Outdated => Ok(false),
             Outcome::CannotRename => {
                 self.console.note(format!("{} cannot be renamed over: writing in place", self.path.display()));
-                self.write_in_place(old, new)
+                self.write_in_place(old, &new.concat())
             }
         }
     }
 
-    fn by_rename(&self, old: &Snapshot, new: &[u8]) -> Result<Outcome> {
+    fn by_rename(&self, old: &Snapshot, new: &[&[u8]]) -> Result<Outcome> {
         let Some(mut beside) = NewFile::create(beside(&self.path, NEW))? else {
             return Ok(Outcome::CannotRename);
         };
@@ -87,8 +87,11 @@ impl NewFile {
         }
     }
 
-    fn fill(&mut self, old: &Snapshot, new: &[u8]) -> io::Result<()> {
-        self.file.write_all(new)?;
+    fn fill(&mut self, old: &Snapshot, new: &[&[u8]]) -> io::Result<()> {
+        let mut writer = BufWriter::new(&self.file);
+        new.iter().try_for_each(|piece| writer.write_all(piece))?;
+        writer.flush()?;
+        drop(writer);
         copy_attributes(&old.file, &old.metadata, &self.file)?;
         self.file.sync_all()
     }

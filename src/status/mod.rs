@@ -114,8 +114,7 @@ pub fn run(options: &cli::Status, console: Console, report: &mut Report) -> Resu
         (report.generation, report.member_count) = (Some(seen.generation), Some(seen.holders.len()));
     }
 
-    let none = Vec::new();
-    let in_file = hosts::addresses(text.as_ref().unwrap_or(&none), &common.prefix);
+    let in_file = text.as_ref().map(|text| hosts::addresses(text, &common.prefix)).unwrap_or_default();
     let in_registry = registry.as_ref().ok();
     let mut members = rows(&common.prefix, in_registry, &in_file);
     if options.probe {

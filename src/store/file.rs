@@ -42,7 +42,7 @@ pub fn write(path: &Path, bytes: &[u8], condition: Condition) -> Result<Written>
     let file = HostsFile::find(path, Console { verbose: false, quiet: true })?;
     let lock = file.lock(LOCK_TIMEOUT)?;
     let now = file.read()?;
-    let landed = now.text == old && file.replace(&lock, &now, bytes)?;
+    let landed = *now.text == *old && file.replace(&lock, &now, &[bytes])?;
     Ok(if landed { Written::Landed } else { Written::Collided })
 }
 

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,8 +12,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
+use ureq::config::Config;
 use ureq::http::{Request, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error, Proxy};
 
 use super::answer::{Answer, Verdict};
@@ -123,7 +127,7 @@ impl Client {
 }
 
 fn agent(timeout: Duration, connect: Duration, https_only: bool, proxy: Option<Proxy>, roots: RootCerts) -> Agent {
-    Agent::config_builder()
+    let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .https_only(https_only)
@@ -137,8 +141,28 @@ fn agent(timeout: Duration, connect: Duration, https_only: bool, proxy: Option<P
         // session token must fit.
         .input_buffer_size(16_384)
         .output_buffer_size(16_384)
-        .build()
-        .new_agent()
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), Names::default())
+}
+
+/// Resolves names as ureq does, which takes a thread for that, but for hosts that are addresses already: the metadata
+/// services of instances and containers, and stores within a site.
+#[derive(Debug, Default)]
+struct Names(DefaultResolver);
+
+impl Resolver for Names {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let port = uri.port_u16().or_else(|| Some(if uri.scheme_str()? == "https" { 443 } else { 80 }));
+        match (host.parse(), port) {
+            (Ok(ip), Some(port)) => {
+                let mut addresses = self.empty();
+                addresses.push(SocketAddr::new(ip, port));
+                Ok(addresses)
+            }
+            _ => self.0.resolve(uri, config, timeout),
+        }
+    }
 }
 
 fn attempt(agent: &Agent, url: &str, message: &Message) -> Verdict<Answer> {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use zk_hosts::hosts::{Number, Plan, Prefix, plan, unified};
+use zk_hosts::hosts::{Number, Plan, Prefix, lines_with, plan, unified};
 
 use crate::oracle::{FAMILIES, Hosts, Input, Line, Registry, is_owned, lines};
 
@@ -23,6 +23,7 @@ fn after(input: &Input) -> Vec<u8> {
 /// All of them.
 pub fn all(input: &Input) {
     a_second_pass_does_nothing(input);
+    the_lines_with_the_prefix_tell_what_changes(input);
     only_owned_names_and_their_addresses_change(input);
     a_wanted_name_has_one_line_and_its_address(input);
     every_name_resolves_as_predicted(input);
@@ -37,6 +38,13 @@ pub fn a_second_pass_does_nothing(input: &Input) {
     assert_eq!(first.edits.is_empty(), text == input.text);
     let second = planned(input, &text);
     assert!(second.edits.is_empty() && second.changes.is_empty(), "{second:?}");
+}
+
+pub fn the_lines_with_the_prefix_tell_what_changes(input: &Input) {
+    let prefix = Prefix::parse("zoov").unwrap();
+    let lines: Vec<&[u8]> = lines_with(&input.text, &prefix).map(|line| &input.text[line]).collect();
+    let (all, picked) = (planned(input, &input.text), planned(input, &lines.concat()));
+    assert_eq!((all.changes, all.kept), (picked.changes, picked.kept));
 }
 
 pub fn only_owned_names_and_their_addresses_change(input: &Input) {
