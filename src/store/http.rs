@@ -234,3 +234,13 @@ fn read_roots(path: &std::path::Path) -> Result<RootCerts> {
 pub fn random() -> u64 {
     RandomState::new().hash_one(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_without_end_is_not_waited_for() {
+        assert!(!Client::new(Duration::from_secs(9), None).pause(Duration::MAX));
+    }
+}
