@@ -59,7 +59,7 @@ fn keys_are_whole(name: Option<&str>, config: &str, credentials: &str, told: &To
 /// Comments, blank lines, trailing white space, line endings and sections of other names say nothing.
 fn layout_does_not_matter(name: Option<&str>, config: &str, credentials: &str, expected: &Told) {
     let again = |text: &str| -> String {
-        let lines = text.lines().map(|line| format!("# region = x\n\n\t; [ops]\n{line} \t\r\n"));
+        let lines = text.lines().map(|line| format!("# region = x\n\n#s3 =\n; s3 =\n{line} \t\r\n"));
         lines.collect::<String>() + "[profile zz]\nregion = zz\n[services zz]\ns3 =\n endpoint_url = zz\n"
     };
     // A section that this adds may be one that the profile names.
