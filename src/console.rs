@@ -71,6 +71,8 @@ pub fn redacted(text: &str) -> String {
         out.push_str(authority.rsplit('@').next().unwrap_or_default());
         out.push_str(path);
         out.push_str(if query.is_empty() { "" } else { "?..." });
+        // The colon of the sentence in which the URL stands.
+        out.push_str(if query.ends_with(':') { ":" } else { "" });
         rest = tail;
     }
     out + rest
@@ -102,6 +104,7 @@ mod tests {
             ("http://u:p@h", "http://h"),
             ("'https://h/k?a='5ec2e7&b=\"5ec2e7\"': no", "'https://h/k?...': no"),
             ("'https://h/k' and \"https://h/k?a\", b", "'https://h/k' and \"https://h/k?...\", b"),
+            ("fetch https://h/k?...: denied", "fetch https://h/k?...: denied"),
             ("s3://bucket/key: denied", "s3://bucket/key: denied"),
         ];
         for (text, expected) in table {

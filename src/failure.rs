@@ -108,7 +108,7 @@ impl Failure {
             Self::Deleted => (66, "deleted", "it was deleted: restore its last version, or let zk-hosts register --force begin a new one"),
             Self::NoBucket => (66, "no_bucket", "check the bucket in --registry, and AWS_ENDPOINT_URL where one is set"),
             Self::Unreachable => (69, "unreachable", "check the network, DNS, HTTPS_PROXY and NO_PROXY"),
-            Self::Tls => (69, "tls", "check --ca-file (AWS_CA_BUNDLE, SSL_CERT_FILE), the endpoint's name and this machine's clock"),
+            Self::Tls => (69, "tls", "check --ca-file (AWS_CA_BUNDLE, SSL_CERT_FILE), the endpoint's name, this machine's clock, and whether a proxy answers in its place"),
             Self::StoreFault => (69, "store_fault", "try again later, as the next pass does"),
             Self::HostsFile => (74, "hosts_file", "check the path and the file system it is on"),
             Self::Locked => (75, "locked", "try again later; fuser -v on that file shows who holds it"),

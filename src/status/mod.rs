@@ -65,13 +65,11 @@ pub struct Row {
     pub age_seconds: Option<i64>,
     /// Its addresses in the hosts file.
     pub hosts_file: Vec<IpAddr>,
-    /// Whether the hosts file has just what the registry has; a name that the registry lacks is kept.
-    pub in_step: bool,
+    /// Whether the hosts file has just what the registry has; a name that the registry lacks is kept. Null where one of
+    /// them could not be had.
+    pub in_step: Option<bool>,
     /// What its ZooKeeper answers; null without `--probe`.
     pub probe: Option<Probe>,
-    /// Whether there was a registry to compare with.
-    #[serde(skip)]
-    pub is_compared: bool,
 }
 
 /// What a ZooKeeper answers.
@@ -114,9 +112,9 @@ pub fn run(options: &cli::Status, console: Console, report: &mut Report) -> Resu
         (report.generation, report.member_count) = (Some(seen.generation), Some(seen.holders.len()));
     }
 
-    let in_file = text.as_ref().map(|text| hosts::addresses(text, &common.prefix)).unwrap_or_default();
+    let in_file = text.as_ref().ok().map(|text| hosts::addresses(text, &common.prefix));
     let in_registry = registry.as_ref().ok();
-    let mut members = rows(&common.prefix, in_registry, &in_file);
+    let mut members = rows(&common.prefix, in_registry, in_file.as_ref());
     if options.probe {
         ask(&mut members, options.client_port, client.left());
     }
@@ -124,7 +122,7 @@ pub fn run(options: &cli::Status, console: Console, report: &mut Report) -> Resu
         (Ok(text), Some(seen)) => Some(hosts::plan(text, &common.prefix, &seen.addresses(), false).edits.is_empty()),
         _ => None,
     };
-    let warnings = warnings(&location, report, in_registry, &members, Path::new("/"));
+    let warnings = warnings(&location, report, &members, Path::new("/"));
     let hosts_file = options.hosts_file.display().to_string();
     report.done = Done::Status(Status {
         summary: in_registry.map(|seen| seen.summary(&location, &hosts_file, in_step)),
@@ -178,23 +176,24 @@ impl Seen {
     }
 }
 
-fn rows(prefix: &Prefix, seen: Option<&Seen>, in_file: &BTreeMap<Number, Vec<IpAddr>>) -> Vec<Row> {
-    let mut numbers: Vec<Number> = in_file.keys().copied().collect();
+fn rows(prefix: &Prefix, seen: Option<&Seen>, in_file: Option<&BTreeMap<Number, Vec<IpAddr>>>) -> Vec<Row> {
+    let mut numbers: Vec<Number> = in_file.iter().flat_map(|in_file| in_file.keys()).copied().collect();
     numbers.extend(seen.iter().flat_map(|seen| seen.holders.keys()));
     numbers.sort_unstable();
     numbers.dedup();
     let row = |number: Number| {
         let holder = seen.and_then(|seen| seen.holders.get(&number));
-        let (address, hosts_file) = (holder.map(|holder| holder.ip), in_file.get(&number).cloned().unwrap_or_default());
+        let address = holder.map(|holder| holder.ip);
+        let hosts_file = in_file.and_then(|in_file| in_file.get(&number)).cloned().unwrap_or_default();
+        let is_right = address.is_none_or(|address| hosts_file == [address]);
         Row {
             name: prefix.name(number),
             address,
             instance_id: holder.and_then(|holder| holder.instance_id.clone()),
             age_seconds: seen.and_then(|seen| seen.since(holder?.registered_at)),
-            in_step: address.is_none_or(|address| hosts_file == [address]),
+            in_step: seen.and(in_file).map(|_| is_right),
             hosts_file,
             probe: None,
-            is_compared: seen.is_some(),
         }
     };
     numbers.into_iter().map(row).collect()
@@ -216,7 +215,7 @@ fn ask(members: &mut [Row], port: u16, left: Duration) {
 }
 
 /// What is wrong. `root` is where the system's files are.
-fn warnings(location: &Location, report: &Report, seen: Option<&Seen>, members: &[Row], root: &Path) -> Vec<Warning> {
+fn warnings(location: &Location, report: &Report, members: &[Row], root: &Path) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |kind, message, way_out| warnings.push(Warning { kind, message, way_out });
     if let Some(offset) = report.clock_offset_seconds.filter(|offset| offset.abs() > CLOCK_OFFSET.as_secs_f64()) {
@@ -263,7 +262,9 @@ fn warnings(location: &Location, report: &Report, seen: Option<&Seen>, members: 
         let message = "cloud-init writes /etc/hosts anew at each boot (manage_etc_hosts)".to_owned();
         warn("cloud_init", message, "set manage_etc_hosts: false in /etc/cloud/cloud.cfg.d");
     }
-    let now = seen.map_or_else(Timestamp::now, |seen| seen.now);
+    // By the store's clock, which it may have told with its refusal.
+    let ahead = report.clock_offset_seconds.map(SignedDuration::from_secs_f64);
+    let now = Timestamp::now() + ahead.unwrap_or_default();
     if let Some(left) = location.ends().map(|end| end.duration_since(now)).filter(|left| *left < URL_ENDS) {
         let message = if left.is_negative() {
             "the presigned URL has ended".to_owned()

@@ -12,11 +12,12 @@ pub fn asked_before_files(nsswitch: &str) -> Option<&str> {
 }
 
 /// Whether cloud-init writes the hosts file anew at each boot, by the text of one of its files. None where it does not say.
+/// With `localhost` it keeps the file, and sees to the host's own name on 127.0.1.1 only.
 #[must_use]
 pub fn manages_hosts(cloud_config: &str) -> Option<bool> {
     let value = cloud_config.lines().rev().find_map(|line| line.strip_prefix("manage_etc_hosts:"))?;
     let value = value.split(" #").next()?.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
-    Some(!matches!(value.as_str(), "" | "false" | "no" | "off" | "null" | "~"))
+    Some(matches!(value.as_str(), "true" | "yes" | "on" | "template"))
 }
 
 /// Whether a ZooKeeper of this version keeps the addresses of its peers for ever.
@@ -62,7 +63,8 @@ mod tests {
             ("", None),
             ("preserve_hostname: true\n", None),
             ("manage_etc_hosts: true\n", Some(true)),
-            ("manage_etc_hosts: localhost\n", Some(true)),
+            ("manage_etc_hosts: localhost\n", Some(false)),
+            ("manage_etc_hosts: yes\r\n", Some(true)),
             ("manage_etc_hosts: \"template\" # old\n", Some(true)),
             ("manage_etc_hosts: False\n", Some(false)),
             ("manage_etc_hosts: 'no'\n", Some(false)),

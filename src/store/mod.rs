@@ -107,6 +107,10 @@ impl Location {
         let Self::Url(SecretUrl(url)) = self else { return None };
         let (_, query) = url.split_once('?')?;
         let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        // CloudFront's, and S3's former way.
+        if let Some(end) = value("Expires") {
+            return Timestamp::from_second(end.parse().ok()?).ok();
+        }
         let signed = jiff::fmt::strtime::parse("%Y%m%dT%H%M%SZ", value("X-Amz-Date")?).ok()?.to_datetime().ok()?;
         let signed = signed.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
         signed.checked_add(Duration::from_secs(value("X-Amz-Expires")?.parse().ok()?)).ok()
@@ -343,6 +347,18 @@ mod tests {
             "s3://b/k\n",
         ] {
             assert!(Location::parse(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn when_a_presigned_url_ends() {
+        let ends =
+            |query: &str| Location::parse(&format!("https://h/k{query}")).unwrap().ends().map(|end| end.to_string());
+        let signed = "?X-Amz-Date=20261122T033100Z&X-Amz-Expires=3600&X-Amz-Signature=s";
+        assert_eq!(ends(signed).as_deref(), Some("2026-11-22T04:31:00Z"));
+        assert_eq!(ends("?AWSAccessKeyId=k&Expires=1795321860&Signature=s").as_deref(), Some("2026-11-22T04:31:00Z"));
+        for none in ["", "?", "?X-Amz-Date=now&X-Amz-Expires=1", "?X-Amz-Date=20261122T033100Z", "?Expires=soon"] {
+            assert_eq!(ends(none), None, "{none}");
         }
     }
 
