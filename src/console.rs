@@ -67,9 +67,13 @@ pub fn redacted(text: &str) -> String {
         out.push_str(head);
         let (url, tail) = url.split_at(end_of_url(url));
         let (place, query) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
-        let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
-        out.push_str(authority.rsplit('@').next().unwrap_or_default());
-        out.push_str(path);
+        // Its path may be a URL again.
+        for (nested, place) in place.split("://").enumerate() {
+            let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+            out.push_str(if nested > 0 { "://" } else { "" });
+            out.push_str(authority.rsplit('@').next().unwrap_or_default());
+            out.push_str(path);
+        }
         out.push_str(if query.is_empty() { "" } else { "?..." });
         // The colon of the sentence in which the URL stands.
         out.push_str(if query.ends_with(':') { ":" } else { "" });
@@ -102,6 +106,7 @@ mod tests {
             ("a 'https://h/k?X-Amz-Signature=s' b", "a 'https://h/k?...' b"),
             ("https://user:pass@h:8443/k?x https://b/c#d.", "https://h:8443/k?... https://b/c?..."),
             ("http://u:p@h", "http://h"),
+            ("http://u:p@h/https://u:p@h/k?x", "http://h/https://h/k?..."),
             ("'https://h/k?a='5ec2e7&b=\"5ec2e7\"': no", "'https://h/k?...': no"),
             ("'https://h/k' and \"https://h/k?a\", b", "'https://h/k' and \"https://h/k?...\", b"),
             ("fetch https://h/k?...: denied", "fetch https://h/k?...: denied"),
