@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 /// What a new file's name ends with, until it is the file.
 pub const NEW: &str = ".zk-hosts-new";
@@ -32,21 +33,37 @@ pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(path, NEW);
     let filled = make(&new).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    // Unlike a rename, a link fails where something has the name.
-    let created = filled.and_then(|()| fs::hard_link(&new, path));
-    let _ = fs::remove_file(&new);
-    created.and_then(|()| sync_directory(path))
+    let created = filled.and_then(|()| name(&new, path));
+    if created.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    created.and_then(|()| sync_directory(path).map_err(|error| unsure(&error)))
+}
+
+/// Renames a file, unless something has the name.
+fn name(new: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, new, CWD, path, RenameFlags::NOREPLACE) {
+        // What file systems say that do not know how to. A kill between the two calls leaves both names.
+        Err(Errno::INVAL | Errno::NOSYS) => fs::hard_link(new, path).and_then(|()| fs::remove_file(new)),
+        result => result.map_err(io::Error::from),
+    }
 }
 
 /// Makes an empty file with mode 0644, in the place of what a killed call has left.
 ///
 /// # Errors
-/// Those of the system.
+/// Those of the system, with the path.
 pub fn make(path: &Path) -> io::Result<File> {
-    let _ = fs::remove_file(path);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o644))?;
-    Ok(file)
+    let made = || {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result?,
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        Ok(file)
+    };
+    made().map_err(|error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 /// The path of a file beside another one.
@@ -55,6 +72,12 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()
+}
+
+/// The error of a file that is written, and may be lost with the power.
+#[must_use]
+pub fn unsure(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("it is written, but not known to be on disk: {error}"))
 }
 
 /// Makes sure that the name of a new file is on disk.

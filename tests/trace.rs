@@ -1,115 +1,16 @@
-//! A pass, system call by system call, under strace: what it calls in which order, killed at each call, and with an editor
-//! at work after each call.
+//! A pass, system call by system call, under strace: what it calls in which order, and with an editor at work after each
+//! call. tests/kills.rs kills it at each, tests/faults.rs lets each fail.
 
 mod fixture;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
-use fixture::namespace::{FOLDER, Namespace, pass};
-use fixture::{Bench, Run, run, wait_until};
+use fixture::namespace::FOLDER;
+use fixture::stage::{READ, Stage, grown, name, replaced, shrunk};
+use fixture::{Run, run, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
-
-/// Where strace writes, in the namespace and as seen from the folder.
-const TRACE: [&str; 2] = ["/srv/trace", "../trace"];
-
-/// A folder with one hosts file, and what a pass makes of it.
-struct Stage {
-    namespace: Namespace,
-    bench: Bench,
-    /// The file that holds the text: `hosts`, or `real` where that is mounted over `hosts`.
-    file: &'static str,
-    old: &'static str,
-    new: &'static str,
-}
-
-impl Stage {
-    fn new(old: &'static str, new: &'static str, members: &[(&str, &str)]) -> Self {
-        let bench = Bench::new();
-        bench.registry(members);
-        let namespace = Namespace::new(&bench);
-        let stage = Self { namespace, bench, file: "hosts", old, new };
-        stage.reset();
-        stage
-    }
-
-    /// The same with a hosts file that cannot be renamed over.
-    fn mounted(self) -> Self {
-        self.namespace.shell("touch real; mount --bind real hosts");
-        let stage = Self { file: "real", ..self };
-        stage.reset();
-        stage
-    }
-
-    /// The old text, and nothing left of an earlier pass.
-    fn reset(&self) {
-        let _ = fs::remove_file(self.bench.path("hosts.lock"));
-        self.bench.write(self.file, self.old);
-    }
-
-    fn text(&self) -> String {
-        self.bench.read(self.file)
-    }
-
-    /// A pass under strace.
-    fn strace(&self, options: &[&str]) -> Command {
-        let mut command = self.namespace.root();
-        command.args(["strace", "-f", "-y", "-o", TRACE[0]]).args(options).args(pass("hosts"));
-        command
-    }
-
-    /// What strace has written, without the process ids.
-    fn trace(&self) -> Vec<String> {
-        let trace = fs::read_to_string(self.namespace.path(TRACE[1])).unwrap_or_default();
-        trace.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim_start().to_owned())).collect()
-    }
-
-    /// The calls of a pass that is left alone. strace counts the calls of each name by themselves, hence the names.
-    fn calls(&self) -> (usize, BTreeSet<String>) {
-        self.reset();
-        let run = run(&mut self.strace(&[]));
-        assert_eq!((run.code, self.text().as_str()), (2, self.new), "{}", run.all());
-        let trace = self.trace();
-        let names: Vec<&str> = trace.iter().filter_map(|line| name(line)).collect();
-        (names.len(), names.into_iter().map(str::to_owned).collect())
-    }
-
-    /// An ordinary pass that finds whatever was left, and has to leave the folder in order.
-    fn clean_up(&self) -> String {
-        let run = run(self.namespace.root().args(pass("hosts")));
-        assert!([0, 2].contains(&run.code) && run.stderr.is_empty(), "{}", run.all());
-        let names: BTreeSet<&str> = ["hosts", "hosts.lock", self.file, "zk.json"].into();
-        let found = self.bench.names();
-        assert!(found.iter().all(|name| names.contains(name.as_str())), "{found:?}");
-        self.text()
-    }
-}
-
-/// The name of the call in a line of strace.
-fn name(line: &str) -> Option<&str> {
-    let (name, _) = line.split_once('(')?;
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some(name)
-}
-
-/// By rename, grown and shrunk in place.
-fn replaced() -> Stage {
-    let old = "127.0.0.1 localhost\n10.0.0.1 zoov1\n";
-    Stage::new(old, "127.0.0.1 localhost\n10.0.9.1 zoov1\n", &[("zoov1", "10.0.9.1")])
-}
-
-fn grown() -> Stage {
-    let new = "10.100.100.100 zoov1\n10.0.0.2\tzoov2\n127.0.0.1 localhost\n";
-    Stage::new("10.0.0.1 zoov1\n127.0.0.1 localhost\n", new, &[("zoov1", "10.100.100.100"), ("zoov2", "10.0.0.2")])
-        .mounted()
-}
-
-fn shrunk() -> Stage {
-    let old = "10.0.0.1 zoov1\n10.0.0.9 zoov1\n127.0.0.1 localhost\n";
-    Stage::new(old, "10.0.0.2 zoov1\n127.0.0.1 localhost\n", &[("zoov1", "10.0.0.2")]).mounted()
-}
 
 /// How the names of calls begin that change a file, or take a lock.
 const CHANGING: &str = "rename unlink link symlink mk rmdir chmod fchmod chown fchown lchown fsync fdatasync sync truncate \
@@ -118,7 +19,7 @@ const CHANGING: &str = "rename unlink link symlink mk rmdir chmod fchmod chown f
 #[test]
 fn a_pass_without_a_change_writes_nothing() {
     for stage in [replaced(), grown()] {
-        stage.bench.write(stage.file, stage.new);
+        stage.bench.write(stage.file, &stage.new);
         let state = || {
             let metadata = stage.bench.path(stage.file).metadata().unwrap();
             (metadata.ino(), metadata.mtime_nsec(), metadata.ctime_nsec(), stage.bench.names())
@@ -138,8 +39,6 @@ fn a_pass_without_a_change_writes_nothing() {
         }
     }
 }
-
-const READ: &[&str] = &["openat(", "/hosts\", O_RDONLY", "O_NOFOLLOW"];
 
 /// Lock, read again, write beside, sync.
 const BEGINNING: [&[&str]; 9] = [
@@ -200,63 +99,18 @@ fn the_order_of_calls() {
     }
 }
 
-/// Kills a pass before each of its calls, and counts the texts that this left.
-fn killed_before_each_call(stage: &Stage) -> BTreeMap<&'static str, usize> {
-    let (calls, names) = stage.calls();
-    let registry = stage.bench.read("zk.json");
-    let blank_after =
-        |text: &str, end: &str| text.strip_prefix(end).is_some_and(|rest| rest.bytes().all(|byte| byte == b'\n'));
-    let mut found = BTreeMap::new();
-    let mut points = 0;
-    for name in names {
-        for when in 1.. {
-            stage.reset();
-            let killed = stage.strace(&["-e", &format!("inject={name}:signal=SIGKILL:when={when}")]).output().unwrap();
-            if killed.status.code() == Some(2) {
-                break;
-            }
-            let place = format!("{name} {when}");
-            assert_eq!(killed.status.signal(), Some(9), "{place}");
-            points += 1;
-            let text = stage.text();
-            let kind = match &text {
-                text if text == stage.old => "old",
-                text if text == stage.new => "new",
-                text if blank_after(text, stage.old) => "old and blank lines",
-                text if blank_after(text, stage.new) => "new and blank lines",
-                _ => panic!("{place}: {text:?}"),
-            };
-            *found.entry(kind).or_default() += 1;
-            let after = stage.clean_up();
-            assert!(
-                after == stage.new || kind.contains("blank") && blank_after(&after, stage.new),
-                "{place}: {after:?}"
-            );
-            assert_eq!(stage.bench.read("zk.json"), registry, "{place}");
+/// Nothing that another put in its place in the meantime is written to, or followed.
+#[test]
+fn a_file_that_is_made_is_one_that_was_not_there() {
+    for stage in [replaced(), grown(), Stage::register(), Stage::create()] {
+        let lines = stage.lines();
+        let opened: Vec<&String> = lines.iter().filter(|line| line.contains("O_CREAT")).collect();
+        for line in &opened {
+            let says = if line.contains(".lock\"") { "O_NOFOLLOW" } else { "O_EXCL" };
+            assert!(line.contains(says), "{line}");
         }
+        assert!(opened.len() > 1);
     }
-    println!("killed at {points} points of {calls} calls: {found:?}");
-    // The first execve is strace's own, and how often the runtime reads its memory map depends on where things lie.
-    assert!(points + 4 > calls);
-    found
-}
-
-#[test]
-fn killed_before_each_call_of_a_replacement() {
-    let found = killed_before_each_call(&replaced());
-    assert_eq!(found.into_keys().collect::<Vec<_>>(), ["new", "old"]);
-}
-
-#[test]
-fn killed_before_each_call_of_growing_in_place() {
-    let found = killed_before_each_call(&grown());
-    assert_eq!(found.into_keys().collect::<Vec<_>>(), ["new", "old", "old and blank lines"]);
-}
-
-#[test]
-fn killed_before_each_call_of_shrinking_in_place() {
-    let found = killed_before_each_call(&shrunk());
-    assert_eq!(found.into_keys().collect::<Vec<_>>(), ["new", "new and blank lines", "old"]);
 }
 
 /// A pass that a signal stops after a call; strace runs on.
@@ -268,7 +122,7 @@ struct Stopped<'a> {
 
 impl<'a> Stopped<'a> {
     fn start(stage: &'a Stage, inject: &str) -> Self {
-        let _ = fs::remove_file(stage.namespace.path(TRACE[1]));
+        stage.forget();
         let mut command = stage.strace(&["-e", &format!("inject={inject}")]);
         let strace = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Self { stage, strace: Some(strace), times: 0 }
@@ -285,7 +139,7 @@ impl<'a> Stopped<'a> {
 
     /// To the pass itself: each line of the trace begins with its id.
     fn signal(&self, signal: Signal) {
-        let trace = fs::read_to_string(self.stage.namespace.path(TRACE[1])).unwrap_or_default();
+        let trace = self.stage.raw_trace();
         if let Some(pid) = trace.split_once(' ').and_then(|(pid, _)| Pid::from_raw(pid.parse().ok()?)) {
             let _ = kill_process(pid, signal);
         }
@@ -372,7 +226,7 @@ fn another_file_with_the_same_text_is_not_taken_for_the_old_one() {
     assert_eq!(pass.finish().code, 2);
     assert_eq!(
         (stage.text().as_str(), stage.bench.path("hosts").metadata().unwrap().mode() & 0o777),
-        (stage.new, 0o600)
+        (stage.new.as_str(), 0o600)
     );
 }
 

@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 use anyhow::Result;
 
 use super::{HostsFile, Snapshot, fault, is_same_inode};
+use crate::file::unsure;
 
 impl HostsFile {
     /// Writes `new` over `old`. False where the file is no longer what was read.
@@ -29,17 +30,18 @@ fn overwrite(file: &File, old: &[u8], new: &[u8]) -> io::Result<()> {
     let (from, to) = (padded(old, length), padded(new, length));
     let span = differing(&from, &to);
     let at = span.start as u64;
-    // Room first, so that no byte of the old text goes before there is place for all of the new one.
-    let grown = file.write_all_at(&from[old.len()..], old_length);
-    if let Err(error) = grown.and_then(|()| file.write_all_at(&to[span.clone()], at)) {
+    let written = || {
+        // Room first, so that no byte of the old text goes before there is place for all of the new one.
+        file.write_all_at(&from[old.len()..], old_length)?;
+        file.write_all_at(&to[span.clone()], at)?;
+        if new_length < old_length { file.set_len(new_length) } else { Ok(()) }
+    };
+    if let Err(error) = written() {
         let _ = file.write_all_at(&old[span.start.min(old.len())..span.end.min(old.len())], at);
         let _ = file.set_len(old_length);
         return Err(error);
     }
-    if new_length < old_length {
-        file.set_len(new_length)?;
-    }
-    file.sync_all()
+    file.sync_all().map_err(|error| unsure(&error))
 }
 
 /// The text and blank lines up to `length` bytes.

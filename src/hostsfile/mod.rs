@@ -49,8 +49,14 @@ impl HostsFile {
     /// # Errors
     /// 74 where nothing is there, 77 where this user may not look.
     pub fn find(path: &Path, console: Console) -> Result<Self> {
-        let path = fs::canonicalize(path).map_err(|error| fault("find", path, &error))?;
-        Ok(Self { path, console })
+        let failed = |error| fault("find", path, &error);
+        let real = fs::canonicalize(path).map_err(failed)?;
+        if real != path {
+            // That has read each link itself. The kernel knows better: it follows none that another user put into a folder
+            // that all may write, such as /tmp.
+            path.metadata().map_err(failed)?;
+        }
+        Ok(Self { path: real, console })
     }
 
     /// The real path.
@@ -69,7 +75,7 @@ impl HostsFile {
             let (mut file, _) = self.open_regular()?;
             let (mut lines, mut buffer, mut filled) = (Vec::new(), vec![0; BLOCK], 0);
             loop {
-                let count = file.read(&mut buffer[filled..])?;
+                let count = read_some(&mut file, &mut buffer[filled..])?;
                 filled += count;
                 let text = &buffer[..filled];
                 // The last line may be cut.
@@ -145,13 +151,23 @@ impl HostsFile {
 fn holds(mut file: File, mut text: &[u8]) -> io::Result<bool> {
     let mut buffer = vec![0; BLOCK];
     loop {
-        let count = file.read(&mut buffer)?;
+        let count = read_some(&mut file, &mut buffer)?;
         match text.split_at_checked(count) {
             Some((same, rest)) if *same == buffer[..count] => text = rest,
             _ => return Ok(false),
         }
         if count == 0 {
             return Ok(text.is_empty());
+        }
+    }
+}
+
+/// A read that no signal ends, as those of std that read everything are.
+fn read_some(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
 }

@@ -6,6 +6,8 @@ use std::ops::Deref;
 
 use memmap2::{Advice, MmapMut};
 
+use super::read_some;
+
 /// From here on the page faults of a `Vec` would cost more than the reading: the memory is asked for in large pages.
 const LARGE: u64 = 4 << 20;
 
@@ -30,7 +32,7 @@ impl Text {
         let _ = map.advise(Advice::HugePage);
         let mut filled = 0;
         while filled < map.len() {
-            match file.read(&mut map[filled..])? {
+            match read_some(file, &mut map[filled..])? {
                 0 => return Ok(Self::Large(map, filled)),
                 count => filled += count,
             }
