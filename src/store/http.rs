@@ -180,7 +180,8 @@ fn attempt(agent: &Agent, url: &str, message: &Message) -> Verdict<Answer> {
     };
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     // The end of a body without a length cannot be told from a cut.
-    let is_chunked = headers.get("transfer-encoding").is_some_and(|coding| coding.as_bytes().ends_with(b"chunked"));
+    let coding = headers.get("transfer-encoding").map(|coding| coding.as_bytes().to_ascii_lowercase());
+    let is_chunked = coding.is_some_and(|coding| coding.ends_with(b"chunked"));
     if status == 200 && !headers.contains_key("content-length") && !is_chunked {
         return Verdict::Again(Failure::StoreFault, "the answer has no Content-Length".to_owned(), None);
     }

@@ -122,6 +122,13 @@ fn lengths() -> Vec<Row> {
         row("the largest length", Http, with("Content-Length: 18446744073709551615"), 69, "Peer disconnected"),
         row("a length in words", Http, with("Content-Length: many"), 69, "not a number"),
         row("chunks", Http, vec![chunked(&format!("{}0\r\n\r\n", whole()))], 2, DONE),
+        row(
+            "chunks, in another case",
+            Http,
+            vec![raw(&format!("HTTP/1.1 200 OK\r\nTRANSFER-ENCODING: Chunked\r\n\r\n{}0\r\n\r\n", whole()))],
+            2,
+            DONE,
+        ),
         row("chunks, and a length", Http, with("Content-Length: 5\r\nTransfer-Encoding: chunked"), 69, "stalled"),
         row(
             "chunks without end",
