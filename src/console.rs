@@ -50,10 +50,11 @@ fn stderr(line: &str) {
     let _ = writeln!(std::io::stderr(), "zk-hosts: {}", redacted(&escaped(line)));
 }
 
-/// The text with its control characters written out.
+/// The text with its control characters written out, and those that end lines or turn their direction.
 #[must_use]
 pub fn escaped(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().flat_map(|c| if c.is_control() || turns(c) { c.escape_debug().collect() } else { vec![c] }).collect()
 }
 
 /// The text without what URLs in it may hide: user, password and query. The last of several guards, not the only one.
@@ -64,12 +65,15 @@ pub fn redacted(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (head, url) = rest.split_at(at + 3);
         out.push_str(head);
-        let end = url.find(|c: char| c.is_whitespace() || "'\"".contains(c)).unwrap_or(url.len());
-        let (url, tail) = url.split_at(end);
+        let (url, tail) = url.split_at(end_of_url(url));
         let (place, query) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
-        let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
-        out.push_str(authority.rsplit('@').next().unwrap_or_default());
-        out.push_str(path);
+        // Its path may be a URL again.
+        for (nested, place) in place.split("://").enumerate() {
+            let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+            out.push_str(if nested > 0 { "://" } else { "" });
+            out.push_str(authority.rsplit('@').next().unwrap_or_default());
+            out.push_str(path);
+        }
         out.push_str(if query.is_empty() { "" } else { "?..." });
         // The colon of the sentence in which the URL stands.
         out.push_str(if query.ends_with(':') { ":" } else { "" });
@@ -78,9 +82,21 @@ pub fn redacted(text: &str) -> String {
     out + rest
 }
 
+/// Where the URL ends that the text begins with: a quote may be a part of it, or close it as the word ends.
+fn end_of_url(text: &str) -> usize {
+    let word = text.split(|c: char| c.is_ascii_whitespace()).next().unwrap_or_default();
+    let punctuation = word.trim_end_matches(|c: char| !c.is_alphanumeric()).len();
+    word[punctuation..].rfind(['\'', '"']).map_or(word.len(), |quote| punctuation + quote)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::redacted;
+    use super::{escaped, redacted};
+
+    #[test]
+    fn nothing_moves_the_cursor_or_turns_the_text() {
+        assert_eq!(escaped("a\x1b\n\u{9b}\u{202e}\u{2028}\"é\\"), "a\\u{1b}\\n\\u{9b}\\u{202e}\\u{2028}\"é\\");
+    }
 
     #[test]
     fn urls_lose_their_secrets() {
@@ -90,6 +106,9 @@ mod tests {
             ("a 'https://h/k?X-Amz-Signature=s' b", "a 'https://h/k?...' b"),
             ("https://user:pass@h:8443/k?x https://b/c#d.", "https://h:8443/k?... https://b/c?..."),
             ("http://u:p@h", "http://h"),
+            ("http://u:p@h/https://u:p@h/k?x", "http://h/https://h/k?..."),
+            ("'https://h/k?a='5ec2e7&b=\"5ec2e7\"': no", "'https://h/k?...': no"),
+            ("'https://h/k' and \"https://h/k?a\", b", "'https://h/k' and \"https://h/k?...\", b"),
             ("fetch https://h/k?...: denied", "fetch https://h/k?...: denied"),
             ("s3://bucket/key: denied", "s3://bucket/key: denied"),
         ];

@@ -1,6 +1,6 @@
 //! The command line: clap types only.
 
-mod values;
+pub mod values;
 
 use std::ffi::OsString;
 use std::net::IpAddr;

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::hosts::Number;
 
 /// Reads `500ms`, `20s`, `2m` or `0`: a day at most.
+///
+/// # Errors
+/// What to give in its place.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
@@ -23,11 +26,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads the number of an owned name.
+///
+/// # Errors
+/// What to give in its place.
 pub fn number(text: &str) -> Result<Number, String> {
     Number::parse(text.as_bytes()).ok_or_else(|| "give a number from 1 to 99999".to_owned())
 }
 
 /// Reads a duration longer than 0.
+///
+/// # Errors
+/// What to give in its place.
 pub fn timeout(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("it must be longer than 0".to_owned()),

@@ -32,6 +32,7 @@ pub fn read(variable: &str, name: &str) -> Result<String> {
 }
 
 /// The sections of a file by name: white space in it is one space, quotes are left out. Of two equal keys the last counts.
+#[must_use]
 pub fn sections(text: &str) -> BTreeMap<String, Section> {
     let mut sections = BTreeMap::new();
     let mut section: &mut Section = &mut Section::new();

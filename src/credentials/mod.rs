@@ -1,6 +1,6 @@
 //! The keys that sign the requests: from the first source that is configured. One that is broken is an error.
 
-mod aws_files;
+pub mod aws_files;
 mod container;
 mod environment;
 mod instance;

@@ -38,7 +38,9 @@ impl Profile {
         })
     }
 
-    fn from_files(named: Option<&str>, config: &str, credentials: &str) -> Option<Self> {
+    /// The profile of this name, else `default`, by the texts of the two files. None where a named one is in neither.
+    #[must_use]
+    pub fn from_files(named: Option<&str>, config: &str, credentials: &str) -> Option<Self> {
         let (mut config, mut credentials) = (sections(config), sections(credentials));
         let name = named.unwrap_or("default");
         let own = config.remove(&format!("profile {name}"));
@@ -88,7 +90,11 @@ impl Profile {
         }
     }
 
-    fn static_keys(&self) -> Result<Option<Credentials>> {
+    /// Its static keys: of the credentials file, else of the config file.
+    ///
+    /// # Errors
+    /// 78 where they are half set.
+    pub fn static_keys(&self) -> Result<Option<Credentials>> {
         let has_keys =
             ["aws_access_key_id", "aws_secret_access_key"].iter().any(|key| self.credentials.contains_key(*key));
         let section = if has_keys { &self.credentials } else { &self.config };

@@ -8,6 +8,9 @@ use ureq::http::HeaderMap;
 use crate::console::escaped;
 use crate::failure::Failure;
 
+/// The year 9999 begins: later times have no room for what passes until they are signed by.
+const LATEST: Timestamp = Timestamp::constant(253_370_764_800, 0);
+
 /// A complete answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -46,14 +49,15 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The store's time, where this answer tells it.
+    /// The store's time, where this answer tells one that a clock can show.
     #[must_use]
     pub fn time(&self) -> Option<Timestamp> {
         let server_time = element(&self.body, "ServerTime").and_then(|time| time.parse().ok());
-        server_time.or_else(|| {
+        let time = server_time.or_else(|| {
             let zoned = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(self.header("date")?);
             zoned.ok()
-        })
+        });
+        time.filter(|time| (Timestamp::UNIX_EPOCH..LATEST).contains(time))
     }
 
     /// Whether the store refused the signature because of its time.
@@ -178,8 +182,10 @@ impl<T> Verdict<T> {
     }
 }
 
+/// As much of a foreign text as fits once it is escaped.
 fn shown(text: &str, limit: usize) -> String {
-    escaped(&text.chars().take(limit).collect::<String>())
+    let start: String = text.chars().take(limit).collect();
+    escaped(&start).chars().take(limit).collect()
 }
 
 /// The text of the first element of this name; S3's and STS's documents are flat where it matters.
@@ -285,11 +291,15 @@ mod tests {
     #[test]
     fn the_store_tells_its_time() {
         let date = [("date", "Sun, 22 Nov 2026 03:31:00 GMT")];
-        let time = |headers, body| answer(403, headers, body).time().map(|time| time.to_string());
+        let time = |headers: &[_], body: &str| answer(403, headers, body).time().map(|time| time.to_string());
         assert_eq!(time(&date, "").as_deref(), Some("2026-11-22T03:31:00Z"));
         let body = "<Code>RequestTimeTooSkewed</Code><ServerTime>2026-11-22T04:00:00Z</ServerTime>";
         assert_eq!(time(&date, body).as_deref(), Some("2026-11-22T04:00:00Z"));
         assert_eq!(time(&[], ""), None);
+        assert_eq!(time(&[], "<ServerTime>9998-12-31T23:59:59Z</ServerTime>").as_deref(), Some("9998-12-31T23:59:59Z"));
+        for none in ["9999-12-30T22:00:00Z", "1969-12-31T23:59:59Z", "-000001-01-01T00:00:00Z"] {
+            assert_eq!(time(&[], &format!("<ServerTime>{none}</ServerTime>")), None);
+        }
         assert!(answer(403, &[], body).is_out_of_time());
         assert!(answer(403, &[], "<Code>AccessDenied</Code><Message>Request has expired</Message>").is_out_of_time());
         assert!(!answer(400, &[], "<Code>ExpiredToken</Code><Message>expired</Message>").is_out_of_time());
@@ -304,5 +314,7 @@ mod tests {
         let said = answer(403, &[], &body).said();
         assert!(said.starts_with("the store answered 403 AccessDenied: a\\u{1b}[31m\\nx"), "{said}");
         assert!(said.len() < 240 && !said.contains("AKIA"), "{said}");
+        let said = answer(403, &[], &format!("<Message>{}</Message>", "\x1b".repeat(500))).said();
+        assert_eq!(said.len(), "the store answered 403 ".len() + 200);
     }
 }

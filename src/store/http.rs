@@ -85,7 +85,7 @@ impl Client {
     /// Sleeps, unless that leaves no time for another attempt: then false, at once.
     #[must_use]
     pub fn pause(&self, pause: Duration) -> bool {
-        let in_time = pause + LEAST < self.left();
+        let in_time = pause.saturating_add(LEAST) < self.left();
         if in_time {
             thread::sleep(pause);
         }
@@ -180,7 +180,9 @@ fn attempt(agent: &Agent, url: &str, message: &Message) -> Verdict<Answer> {
     };
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     // The end of a body without a length cannot be told from a cut.
-    if status == 200 && !headers.contains_key("content-length") && !headers.contains_key("transfer-encoding") {
+    let coding = headers.get("transfer-encoding").map(|coding| coding.as_bytes().to_ascii_lowercase());
+    let is_chunked = coding.is_some_and(|coding| coding.ends_with(b"chunked"));
+    if status == 200 && !headers.contains_key("content-length") && !is_chunked {
         return Verdict::Again(Failure::StoreFault, "the answer has no Content-Length".to_owned(), None);
     }
     // ureq refuses a body of just the limit.
@@ -232,4 +234,14 @@ fn read_roots(path: &std::path::Path) -> Result<RootCerts> {
 #[must_use]
 pub fn random() -> u64 {
     RandomState::new().hash_one(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_without_end_is_not_waited_for() {
+        assert!(!Client::new(Duration::from_secs(9), None).pause(Duration::MAX));
+    }
 }

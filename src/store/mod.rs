@@ -126,6 +126,10 @@ impl Location {
         }
         let uri: Uri = text.parse().map_err(|_| "give s3://bucket/key, https://..., file:///path or @PATH")?;
         let host = uri.host().unwrap_or_default();
+        // What is behind it is not sent, and the parser does not look at it.
+        if text.contains('#') {
+            return Err("a '#' ends a URL: where it is a part of the key, write %23");
+        }
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err("a user and a password in the URL are not taken");
         }
@@ -326,6 +330,8 @@ mod tests {
             "https:///k",
             "https://u:p@h/k",
             "https://h/a b",
+            "https://h/k#a",
+            "https://h/k?a#\r\nb",
             "file://host/path",
             "file://",
             "s3://",

@@ -11,7 +11,9 @@ const LONGEST: Duration = Duration::from_secs(8);
 pub fn pause(failed: u32, retry_after: Option<Duration>, random: u64) -> Duration {
     let bound = FIRST.saturating_mul(2_u32.saturating_pow(failed.saturating_sub(1))).min(LONGEST);
     let nanos = (bound.as_nanos() * u128::from(random)) >> 64;
-    retry_after.unwrap_or_default() + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    // The store's number may be any.
+    let jitter = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+    retry_after.unwrap_or_default().saturating_add(jitter)
 }
 
 #[cfg(test)]
@@ -30,5 +32,6 @@ mod tests {
         let asked = Duration::from_secs(7);
         assert_eq!(pause(1, Some(asked), 0), asked);
         assert!(pause(1, Some(asked), u64::MAX) > asked);
+        assert_eq!(pause(3, Some(Duration::MAX), u64::MAX), Duration::MAX);
     }
 }

@@ -1,28 +1,11 @@
 //! Hostile hosts files, and registries that have to do with them.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::oracle::Registry;
-
-/// What a pass is given.
-#[derive(Clone)]
-pub struct Input {
-    pub text: Vec<u8>,
-    pub registry: Registry,
-    pub prune: bool,
-}
-
-impl fmt::Debug for Input {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = self.text.split_inclusive(|byte| *byte == b'\n').map(|line| line.escape_ascii().to_string());
-        f.debug_list().entries(lines).finish()?;
-        write!(f, " {:?} prune {}", self.registry, self.prune)
-    }
-}
+pub use crate::oracle::Input;
 
 /// Few numbers and few addresses, so that they meet: right lines, duplicates and shared addresses are common.
 const NUMBERS: [&str; 6] = ["1", "2", "3", "4", "10", "99999"];

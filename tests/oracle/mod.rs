@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test target uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Which addresses a look-up asks for: `AF_INET`, `AF_INET6`, `AF_UNSPEC`.
@@ -18,6 +19,22 @@ pub const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::Any];
 
 /// The owned names of a registry, in lower case, and their addresses.
 pub type Registry = BTreeMap<String, IpAddr>;
+
+/// What a pass is given.
+#[derive(Clone)]
+pub struct Input {
+    pub text: Vec<u8>,
+    pub registry: Registry,
+    pub prune: bool,
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.text.split_inclusive(|byte| *byte == b'\n').map(|line| line.escape_ascii().to_string());
+        f.debug_list().entries(lines).finish()?;
+        write!(f, " {:?} prune {}", self.registry, self.prune)
+    }
+}
 
 /// A line that the C library reads, cut into its parts.
 pub struct Line<'a> {
