@@ -44,9 +44,15 @@ put() {
 case $ZK_HOSTS_REGISTRY in
     '' | s3://BUCKET/*) fail "set ZK_HOSTS_REGISTRY" ;;
 esac
-if [ "${ZK_HOSTS_ID:-1}" -lt 1 ] || [ "${ZK_HOSTS_ID:-1}" -gt "$ZK_HOSTS_SIZE" ]; then
-    fail "ZK_HOSTS_ID is not from 1 to ZK_HOSTS_SIZE"
-fi
+for number in "$ZK_HOSTS_SIZE" "${ZK_HOSTS_ID:-1}"; do
+    case $number in
+        '' | 0* | *[!0-9]*) fail "ZK_HOSTS_SIZE and ZK_HOSTS_ID are numbers from 1 on" ;;
+    esac
+done
+[ "${ZK_HOSTS_ID:-1}" -le "$ZK_HOSTS_SIZE" ] || fail "ZK_HOSTS_ID is more than ZK_HOSTS_SIZE"
+case $ZK_HOSTS_SETTINGS in
+    *ZK_HOSTS_PREFIX=*) fail "the names in zoo.cfg are zoov1 and so on: ZK_HOSTS_PREFIX cannot be set" ;;
+esac
 
 packages=
 [ -e /usr/share/java/zookeeper.jar ] || packages="$packages zookeeper"
@@ -54,9 +60,14 @@ packages=
 [ -x /usr/bin/curl ] || [ -z "$ZK_HOSTS_URL" ] || packages="$packages curl ca-certificates"
 if [ -n "$packages" ]; then
     say "installing$packages"
-    apt-get -o DPkg::Lock::Timeout=600 update -q
+    # At the first boot another apt may hold the locks, and a mirror be away: there is no second user-data.
+    tries=60
     # shellcheck disable=SC2086 # the packages are words
-    apt-get -o DPkg::Lock::Timeout=600 install -qy --no-install-recommends $packages
+    until apt-get update -q && apt-get -o DPkg::Lock::Timeout=600 install -qy --no-install-recommends $packages; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || fail "apt cannot install$packages"
+        sleep 10
+    done
 fi
 
 if ! command -v zk-hosts >/dev/null; then
@@ -73,12 +84,18 @@ fi
 [ ! -d /etc/cloud/cloud.cfg.d ] || echo 'manage_etc_hosts: false' | put /etc/cloud/cloud.cfg.d/99-zk-hosts.cfg 0644
 
 chown zookeeper: "$data"
+ZK_HOSTS_REGISTER_OPTIONS="--size $ZK_HOSTS_SIZE $ZK_HOSTS_REGISTER_OPTIONS"
+# A number is that of the data beside it. The package's own myid is a line of advice.
+myid=$(tr -d '[:space:]' 2>/dev/null < "$data/myid" || true)
+case $myid in
+    '' | 0* | *[!0-9]*) rm -f "$data/myid" ;;
+    *) [ "$myid" = "${ZK_HOSTS_ID:-$myid}" ] || fail "ZK_HOSTS_ID is $ZK_HOSTS_ID, and $data/myid says $myid" ;;
+esac
 if [ -n "$ZK_HOSTS_ID" ]; then
     echo "$ZK_HOSTS_ID" > "$data/myid"
 else
-    ZK_HOSTS_REGISTER_OPTIONS="--claim --size $ZK_HOSTS_SIZE $ZK_HOSTS_REGISTER_OPTIONS"
-    # The package's myid is a line of advice; register writes the number that it claims.
-    grep -qsx '[1-9][0-9]*' "$data/myid" || rm -f "$data/myid"
+    # register writes the number that it claims.
+    ZK_HOSTS_REGISTER_OPTIONS="--claim $ZK_HOSTS_REGISTER_OPTIONS"
 fi
 
 {
@@ -135,7 +152,11 @@ put /usr/local/sbin/zk-hosts-prestart 0755 <<'END_OF_PRESTART'
 #   ZK_HOSTS_MYID_FILE         myid in ZooKeeper's dataDir [/var/lib/zookeeper/myid]
 #   ZK_HOSTS_REGISTER_OPTIONS  further options of register, such as "--claim --size 3" or "--interface eth0"; never --force,
 #                              by which a machine that was replaced would take its place back
+#   ZK_HOSTS_REGISTER_TIMEOUT  how long to wait for the place [10m; 20s on a host that is in place]: ZK_HOSTS_TIMEOUT is a
+#                              pass's, and shorter than the silence that a claim waits for
 set -u
+# The unit's is ZooKeeper's own folder: what ZooKeeper can write must not tell root what to run (credential_process).
+export HOME=/root
 export ZK_HOSTS_MYID_FILE="${ZK_HOSTS_MYID_FILE:-/var/lib/zookeeper/myid}"
 
 say() {
@@ -157,14 +178,16 @@ in_place() {
     done
 }
 
-# A new machine waits for the store as long as register does, 10 minutes. One that is in place may start without the store,
-# so it gives it only what a pass gives it.
+# A host that is in place may start without the store, so it gives it only what a pass gives it.
+timeout=10m
 if in_place; then
-    export ZK_HOSTS_TIMEOUT="${ZK_HOSTS_TIMEOUT:-20s}"
+    timeout=20s
 fi
 
+# The metrics are those of sync.
 # shellcheck disable=SC2086 # the options are words
-zk-hosts register ${ZK_HOSTS_REGISTER_OPTIONS:-} && zk-hosts sync --changed-exit-code 0 --splay 0
+ZK_HOSTS_METRICS_FILE='' zk-hosts register --timeout "${ZK_HOSTS_REGISTER_TIMEOUT:-$timeout}" ${ZK_HOSTS_REGISTER_OPTIONS:-} &&
+    zk-hosts sync --changed-exit-code 0 --splay 0
 code=$?
 
 if [ $code -eq 69 ] && in_place; then

@@ -28,8 +28,8 @@ pub fn write(path: &Path, report: &Report) -> io::Result<()> {
 #[must_use]
 fn text(report: &Report, now: Timestamp) -> String {
     let changes = match &report.done {
-        Done::Sync { changes, .. } | Done::Member { changes, .. } => Some(changes.len()),
-        Done::Status(_) => None,
+        Done::Sync { changes, .. } | Done::Member { changes, .. } if report.error.is_none() => Some(changes.len()),
+        _ => None,
     };
     let of = |number: Option<usize>| number.map(|number| number.to_string());
     let table = [

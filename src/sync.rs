@@ -42,11 +42,11 @@ pub fn run(options: &Sync, console: Console, report: &mut Report) -> Result<u8> 
 
     let file = HostsFile::find(&options.hosts_file, console)?;
     let plan = decide(&file.lines_with(&common.prefix)?);
+    report.done = Done::Sync { changes: Vec::new(), kept: plan.kept.clone(), diff: None };
     for name in &plan.kept {
         console.note(format!("{name} kept: the registry does not have it; --prune removes it"));
     }
     if plan.edits.is_empty() {
-        report.done = Done::Sync { changes: plan.changes, kept: plan.kept, diff: None };
         return Ok(0);
     }
     if options.dry_run {

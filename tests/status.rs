@@ -358,3 +358,15 @@ zoov2  -         -    127.0.1.1
     let neither = status(&bench, "file:///nonexistent", &[]);
     assert_eq!((neither.code, table(&neither).as_str()), (74, ""), "{}", neither.all());
 }
+
+#[test]
+fn a_store_that_hangs_leaves_time_to_ask_the_members() {
+    let bench = Bench::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free_ports(1)[0].to_string();
+    zookeeper(&format!("127.0.3.9:{port}"), "Zookeeper version: 3.8.0-5a02a05\nMode: leader\n");
+    bench.write("hosts", "127.0.3.9 zoov1\n");
+    let url = format!("http://{}/k", silent.local_addr().unwrap());
+    let seen = status(&bench, &url, &["--probe", "--timeout=4s", "--client-port", &port]);
+    assert!(seen.code == 69 && table(&seen).contains("leader 3.8.0, "), "{}", seen.all());
+}

@@ -58,7 +58,7 @@ fn what_distributions_ship() {
         assert_eq!(found, warnings, "{title}: {}", text.stdout);
         for (kind, says) in [
             ("files_not_first", "put files first in its line hosts:"),
-            ("cloud_init", "set manage_etc_hosts: false in /etc/cloud/cloud.cfg.d"),
+            ("cloud_init", "set manage_etc_hosts: false in /etc/cloud/cloud.cfg.d, or in the"),
         ] {
             assert_eq!(text.stdout.contains(says), warnings.contains(&kind), "{title}: {}", text.stdout);
         }

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +27,9 @@ use system::{asked_before_files, is_loopback, manages_hosts, never_resolves_agai
 
 /// The default of `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How much of `--timeout` is kept for the members.
+const PROBES: Duration = Duration::from_secs(2);
 
 /// A presigned URL that ends sooner is worth a word.
 const URL_ENDS: SignedDuration = SignedDuration::from_hours(24);
@@ -103,7 +106,10 @@ pub fn run(options: &cli::Status, console: Console, report: &mut Report) -> Resu
     let common = &options.common;
     let location = Location::read(&common.registry)?;
     report.registry = Some(location.to_string());
-    let client = Client::new(common.timeout.unwrap_or(TIMEOUT), common.ca_file.clone());
+    let (timeout, began) = (common.timeout.unwrap_or(TIMEOUT), Instant::now());
+    // A store that hangs leaves time to ask the members.
+    let reserved = if options.probe { PROBES.min(timeout / 4) } else { Duration::ZERO };
+    let client = Client::new(timeout.saturating_sub(reserved), common.ca_file.clone());
 
     let text = HostsFile::find(&options.hosts_file, console).and_then(|file| file.read()).map(|file| file.text);
     let fetched = store::fetch(&location, &client, report, console);
@@ -116,7 +122,7 @@ pub fn run(options: &cli::Status, console: Console, report: &mut Report) -> Resu
     let in_registry = registry.as_ref().ok();
     let mut members = rows(&common.prefix, in_registry, in_file.as_ref());
     if options.probe {
-        ask(&mut members, options.client_port, client.left());
+        ask(&mut members, options.client_port, timeout.saturating_sub(began.elapsed()));
     }
     let in_step = match (&text, in_registry) {
         (Ok(text), Some(seen)) => Some(hosts::plan(text, &common.prefix, &seen.addresses(), false).edits.is_empty()),
@@ -165,7 +171,10 @@ impl Seen {
     }
 
     fn summary(&self, location: &Location, hosts_file: &str, in_step: Option<bool>) -> String {
-        let written = self.since(self.updated_at).map(|seconds| format!(", written {} ago", table::age(seconds)));
+        let written = self.since(self.updated_at).map(|seconds| {
+            let ago = if seconds < 0 { "" } else { " ago" };
+            format!(", written {}{ago}", table::age(seconds))
+        });
         let step = match in_step {
             Some(true) => "is in step",
             Some(false) => "is not in step: zk-hosts sync patches it",
@@ -260,7 +269,11 @@ fn warnings(location: &Location, report: &Report, members: &[Row], root: &Path) 
     let files = cloud_config_files(root);
     if files.iter().filter_map(|path| manages_hosts(&fs::read_to_string(path).ok()?)).next_back() == Some(true) {
         let message = "cloud-init writes /etc/hosts anew at each boot (manage_etc_hosts)".to_owned();
-        warn("cloud_init", message, "set manage_etc_hosts: false in /etc/cloud/cloud.cfg.d");
+        warn(
+            "cloud_init",
+            message,
+            "set manage_etc_hosts: false in /etc/cloud/cloud.cfg.d, or in the user-data where that sets it",
+        );
     }
     // By the store's clock, which it may have told with its refusal.
     let ahead = report.clock_offset_seconds.map(SignedDuration::from_secs_f64);
