@@ -5,7 +5,7 @@ import time
 from bench import check, say, until
 
 # A grace and a silence that are short, for a short story; and a call that is long enough for both.
-SETTINGS = "ZK_HOSTS_CLAIM_GRACE=10s\nZK_HOSTS_CLAIM_SILENCE=4s\nZK_HOSTS_TIMEOUT=10s"
+SETTINGS = "ZK_HOSTS_CLAIM_GRACE=10s\nZK_HOSTS_CLAIM_SILENCE=4s\nZK_HOSTS_REGISTER_TIMEOUT=10s"
 
 
 def group(ensemble):
