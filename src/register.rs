@@ -152,14 +152,12 @@ impl<'a> Pass<'a> {
         let common = &self.options.common;
         let old = match &object {
             Some(object) => {
-                let parsed = Registry::parse_to_write(&object.bytes, &common.prefix, common.allow_loopback);
-                Some((parsed?, object.version.as_slice()))
+                let registry = Registry::parse_to_write(&object.bytes, &common.prefix, common.allow_loopback)?;
+                report.note_registry(&registry);
+                Some((registry, object.version.as_slice()))
             }
             None => None,
         };
-        if let Some((registry, _)) = &old {
-            report.note_registry(registry);
-        }
         let holders = old.as_ref().map(|(registry, _)| registry.holders(&common.prefix)).unwrap_or_default();
         let number = match self.choose(&holders, store, state)? {
             Choice::Take(number) | Choice::Replace(number) => number,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use anyhow::Error;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
 use crate::console::{escaped, redacted};
@@ -101,6 +102,13 @@ impl Report {
     /// Notes the store's clock.
     pub fn note_clock(&mut self, store: &Store) {
         self.clock_offset_seconds = store.ahead().map(|ahead| ahead.as_secs_f64());
+    }
+
+    /// The store's time, as far as it has told it.
+    #[must_use]
+    pub fn store_time(&self) -> Timestamp {
+        let ahead = self.clock_offset_seconds.map(SignedDuration::from_secs_f64);
+        Timestamp::now() + ahead.unwrap_or_default()
     }
 
     /// Notes what the registry is now.

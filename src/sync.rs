@@ -35,8 +35,8 @@ pub fn run(options: &Sync, console: Console, report: &mut Report) -> Result<u8> 
         report.began = Instant::now();
     }
     let client = Client::new(common.timeout.unwrap_or(TIMEOUT), common.ca_file.clone());
-    let fetched = store::fetch(&location, &client, report, console)?;
-    let registry = read(&fetched.bytes, &location, options, console)?;
+    let bytes = store::fetch(&location, &client, report, console)?;
+    let registry = read(&bytes, &location, options, console)?;
     report.note_registry(&registry);
     let decide = |text: &[u8]| hosts::plan(text, &common.prefix, &registry.addresses, options.prune);
 

@@ -17,7 +17,7 @@ use fixture::metadata::inside;
 use fixture::proxy::{self, Proxy, What};
 use fixture::weed::{Weed, content, tells_no_secret};
 use fixture::zookeeper::{self, Machine, gives_up, machine};
-use fixture::{BINARY, Run, clean, registry, run, shell, wait_until, weed, zk_hosts};
+use fixture::{BINARY, Run, at, clean, registry, run, shell, wait_until, weed, zk_hosts};
 
 const KEY: &str = "zk.json";
 
@@ -162,14 +162,6 @@ fn a_machine_that_boots_again_has_its_own_slot() {
 fn aged(ip: &str, minutes: i64) -> Value {
     let then = Timestamp::now() - SignedDuration::from_mins(minutes);
     json!({"ip": ip, "instance_id": format!("i-{ip}"), "registered_at": then.to_string()})
-}
-
-/// The same command under a clock that is off by so much.
-fn at(offset: &str, command: &Command) -> Command {
-    let mut shifted = clean("faketime");
-    shifted.args(["-f", offset, BINARY]).args(command.get_args()).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    shifted.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shifted
 }
 
 const LIVE: [&str; 3] = ["127.0.9.1", "127.0.9.2", "127.0.9.3"];

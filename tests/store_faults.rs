@@ -4,13 +4,12 @@
 mod fixture;
 
 use std::net::TcpListener;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fixture::answers::answer;
 use fixture::proxy::{self, Proxy, Step, What};
 use fixture::weed::{self, ID, Weed, command, content, tells_no_secret};
-use fixture::{BINARY, Bench, Run, clean, rclone, registry, run};
+use fixture::{Bench, Run, at, rclone, registry, run};
 use jiff::{SignedDuration, Timestamp};
 
 const KEY: &str = "zk.json";
@@ -202,14 +201,6 @@ fn a_registry_that_was_deleted_is_begun_anew_by_force_only() {
     let (run, _) = register(&weed, vec![(What::Read, FOR_EVER, marker())], &["--force"]);
     assert_eq!(run.all(), format!("0\ncreated s3://ensemble/zk.json\n{ADDED}\n"));
     assert_eq!(held(&weed), (1, "zoov2=10.0.0.2".to_owned()));
-}
-
-/// The command under a clock that is off by so much.
-fn at(offset: &str, command: &Command) -> Command {
-    let mut shifted = clean("faketime");
-    shifted.args(["-f", offset, BINARY]).args(command.get_args()).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    shifted.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shifted
 }
 
 #[test]

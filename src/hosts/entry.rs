@@ -46,15 +46,21 @@ impl Entry {
         names.iter().any(|name| name.owned.is_some()).then_some(Self { line, address, address_at, names })
     }
 
-    /// Whether the address is of this machine alone, an IPv4-mapped one included.
+    /// Whether the address is of this machine alone.
     pub fn is_loopback(&self) -> bool {
-        self.address.to_canonical().is_loopback()
+        is_loopback(self.address)
     }
 
     /// The number of the first name, where that is an owned name.
     pub fn first(&self) -> Option<Number> {
         self.names.first().and_then(|name| name.owned)
     }
+}
+
+/// Whether an address is of this machine alone, an IPv4-mapped one included.
+#[must_use]
+pub fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 impl Name {

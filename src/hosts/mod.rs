@@ -6,6 +6,6 @@ mod name;
 mod plan;
 
 pub use diff::unified;
-pub use entry::lines_with;
+pub use entry::{is_loopback, lines_with};
 pub use name::{Number, Prefix};
 pub use plan::{Change, Edit, Plan, What, addresses, plan};

@@ -24,7 +24,8 @@ pub enum Outcome {
 }
 
 impl HostsFile {
-    /// Puts `new`, which is given in pieces, in the place of `old`, under the lock. False where the file is no longer what was read.
+    /// Puts `new`, which is given in pieces, in the place of `old`, under the lock. False where the file is no longer what
+    /// was read.
     ///
     /// # Errors
     /// 74 where it cannot be written, 77 where this user may not. The file holds the old text then, unless the error says

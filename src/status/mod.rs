@@ -16,14 +16,14 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::console::Console;
-use crate::hosts::{self, Number, Prefix};
+use crate::hosts::{self, Number, Prefix, is_loopback};
 use crate::hostsfile::HostsFile;
 use crate::probe::{self, Answer};
 use crate::registry::{Holder, Registry};
 use crate::report::{Done, Report};
-use crate::store::{self, CLOCK_OFFSET, Client, Fetched, Location, environment};
+use crate::store::{self, CLOCK_OFFSET, Client, Location, environment};
 
-use system::{asked_before_files, is_loopback, manages_hosts, never_resolves_again};
+use system::{asked_before_files, manages_hosts, never_resolves_again};
 
 /// The default of `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -113,10 +113,7 @@ pub fn run(options: &cli::Status, console: Console, report: &mut Report) -> Resu
 
     let text = HostsFile::find(&options.hosts_file, console).and_then(|file| file.read()).map(|file| file.text);
     let fetched = store::fetch(&location, &client, report, console);
-    let registry = fetched.and_then(|fetched| Seen::new(&fetched, &location, options));
-    if let Ok(seen) = &registry {
-        (report.generation, report.member_count) = (Some(seen.generation), Some(seen.holders.len()));
-    }
+    let registry = fetched.and_then(|bytes| Seen::new(&bytes, &location, options, report));
 
     let in_file = text.as_ref().ok().map(|text| hosts::addresses(text, &common.prefix));
     let in_registry = registry.as_ref().ok();
@@ -153,11 +150,12 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(fetched: &Fetched, location: &Location, options: &cli::Status) -> Result<Self> {
+    fn new(bytes: &[u8], location: &Location, options: &cli::Status, report: &mut Report) -> Result<Self> {
         let common = &options.common;
-        let registry = Registry::parse(&fetched.bytes, &common.prefix, common.allow_loopback)
+        let registry = Registry::parse(bytes, &common.prefix, common.allow_loopback)
             .with_context(|| format!("read {location}"))?;
-        let now = Timestamp::now() + fetched.ahead.unwrap_or_default();
+        report.note_registry(&registry);
+        let now = report.store_time();
         let (holders, updated_at) = (registry.holders(&common.prefix), registry.updated_at());
         Ok(Self { now, generation: registry.generation, updated_at, holders })
     }
@@ -276,8 +274,7 @@ fn warnings(location: &Location, report: &Report, members: &[Row], root: &Path) 
         );
     }
     // By the store's clock, which it may have told with its refusal.
-    let ahead = report.clock_offset_seconds.map(SignedDuration::from_secs_f64);
-    let now = Timestamp::now() + ahead.unwrap_or_default();
+    let now = report.store_time();
     if let Some(left) = location.ends().map(|end| end.duration_since(now)).filter(|left| *left < URL_ENDS) {
         let message = if left.is_negative() {
             "the presigned URL has ended".to_owned()

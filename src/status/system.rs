@@ -1,7 +1,5 @@
 //! PURE: what the system's own files say about the hosts file.
 
-use std::net::IpAddr;
-
 /// The service that is asked for host names before `files`, by the text of nsswitch.conf. None where `files` is first, and
 /// where the text does not say, because `files` is the C library's own first.
 #[must_use]
@@ -29,12 +27,6 @@ pub fn never_resolves_again(version: &str) -> bool {
         return false;
     };
     (major, minor, patch) < (3, 4, 7) || ((3, 5, 0)..(3, 5, 4)).contains(&(major, minor, patch))
-}
-
-/// Whether an address is of this machine alone.
-#[must_use]
-pub fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
 }
 
 #[cfg(test)]

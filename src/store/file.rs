@@ -46,7 +46,7 @@ pub fn write(path: &Path, bytes: &[u8], condition: Condition) -> Result<Written>
     Ok(if landed { Written::Landed } else { Written::Collided })
 }
 
-/// Makes the file whole under another name and links it to its own, which fails where one is there.
+/// Makes the file whole under another name and gives it its own, which fails where one is there.
 fn create(path: &Path, bytes: &[u8]) -> Result<Written> {
     if path.is_symlink() {
         return Err(Failure::BadSetting.because(format!("create {}: it is a link that leads nowhere", path.display())));

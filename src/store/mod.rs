@@ -281,21 +281,13 @@ impl<'a> Store<'a> {
 ///
 /// # Errors
 /// 65 to 69, 77 and 78, as in [`Failure`].
-pub fn fetch(location: &Location, client: &Client, report: &mut Report, console: Console) -> Result<Fetched> {
+pub fn fetch(location: &Location, client: &Client, report: &mut Report, console: Console) -> Result<Vec<u8>> {
     let doing = || format!("fetch {location}");
     let store = Store::open(location, client).with_context(doing)?;
     let object = client.retried(|| store.read()).with_context(doing);
     report.note_clock(&store);
     store.note_clock(console);
-    Ok(Fetched { bytes: object?.bytes, ahead: store.ahead() })
-}
-
-/// A registry as it was fetched.
-pub struct Fetched {
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// How far the store's clock is ahead of ours, where it told its time.
-    pub ahead: Option<SignedDuration>,
+    Ok(object?.bytes)
 }
 
 /// The value of an environment variable; an empty one is not set.
