@@ -31,6 +31,14 @@ mod tests {
         assert_eq!(delay(Duration::ZERO, b"0123", b"zk1"), Duration::ZERO);
     }
 
+    /// As FNV-1a and the finalizer say, reckoned elsewhere: another version moves no host of a fleet to another moment.
+    #[test]
+    fn each_host_keeps_its_moment() {
+        assert_eq!(delay(SPLAY, b"0123", b"zk1"), Duration::from_nanos(19_364_333_540));
+        assert_eq!(delay(SPLAY, b"0123", b"zk2"), Duration::from_nanos(16_048_361_123));
+        assert_eq!(delay(SPLAY, b"", b"ip-10-0-0-1"), Duration::from_nanos(1_407_861_241));
+    }
+
     #[test]
     fn hosts_spread_evenly_over_the_splay() {
         for clones_of_one_image in [false, true] {
