@@ -1,27 +1,58 @@
 //! Small files that are read whole and made whole.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::fs::{CWD, OFlags, RenameFlags, makedev, renameat_with};
 use rustix::io::Errno;
 
 /// What a new file's name ends with, until it is the file.
 pub const NEW: &str = ".zk-hosts-new";
+
+/// The most that a file of settings, or a token, may hold.
+pub const SETTINGS: u64 = 1 << 20;
 
 /// Reads a regular file, up to `limit` bytes.
 ///
 /// # Errors
 /// Those of the system, and `InvalidInput` where it is no regular file.
 pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let (file, metadata) = open(path)?;
+    read(file, &metadata, limit)
+}
+
+/// Reads a file that somebody's settings name, which must not hold more than `limit` bytes, some MiB. `/dev/null`, by which
+/// one says that there is none, is empty.
+///
+/// # Errors
+/// Those of the system, and `InvalidInput` where it is no regular file or too large.
+pub fn read_settings(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let (file, metadata) = open(path)?;
+    if metadata.file_type().is_char_device() && metadata.rdev() == makedev(1, 3) {
+        return Ok(Vec::new());
+    }
+    let bytes = read(file, &metadata, limit + 1)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("larger than {} MiB", limit >> 20)));
+    }
+    Ok(bytes)
+}
+
+fn open(path: &Path) -> io::Result<(File, Metadata)> {
     // Without NONBLOCK a FIFO would be waited for without end.
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    Ok((file, metadata))
+}
+
+fn read(file: File, metadata: &Metadata, limit: u64) -> io::Result<Vec<u8>> {
+    if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    let mut bytes = Vec::new();
+    // With room for the end too, it is found by one read more.
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0) + 1);
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

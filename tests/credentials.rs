@@ -41,7 +41,7 @@ const SOURCES: [(&str, Settings, &[Broken]); 6] = [
         &[
             (&[(KEYS_FILE, "{bench}/half")], 78, "\"default\" is half set: aws_secret_access_key"),
             (&[(KEYS_FILE, "{bench}/role_arn")], 78, "credential_process = aws configure export-cred"),
-            (&[(KEYS_FILE, "{bench}")], 78, "{bench}: Is a directory"),
+            (&[(KEYS_FILE, "{bench}")], 78, "{bench}: not a regular file"),
             (&[("AWS_PROFILE", "nobody")], 78, "AWS_PROFILE: the profile \"nobody\""),
         ],
     ),

@@ -1,13 +1,13 @@
 //! AWS's two files: `~/.aws/config` says `[profile NAME]`, `~/.aws/credentials` says `[NAME]`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
 use anyhow::Result;
 
 use crate::failure::Failure;
+use crate::file::{SETTINGS, read_settings};
 use crate::store::environment;
 
 /// Keys and values. The indented lines under `s3 =` are keys such as `s3.endpoint_url`.
@@ -22,7 +22,7 @@ pub fn read(variable: &str, name: &str) -> Result<String> {
     let Some(path) = environment(variable).map(PathBuf::from).or_else(at_home) else {
         return Ok(String::new());
     };
-    match fs::read(&path) {
+    match read_settings(&path, SETTINGS) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(String::new())

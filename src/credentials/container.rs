@@ -1,6 +1,5 @@
 //! The endpoint that gives a container its credentials: ECS, and EKS pod identity.
 
-use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use anyhow::{Context, Result};
 use rusty_s3::Credentials;
 use ureq::http::Uri;
 
-use super::{document, from_json};
+use super::{document, from_json, read_token};
 use crate::failure::Failure;
 use crate::store::{Client, Message, environment};
 
@@ -56,10 +55,7 @@ fn is_allowed(url: &str) -> bool {
 
 fn token() -> Result<Option<String>> {
     let token = match environment(TOKEN_FILE) {
-        Some(file) => {
-            let read = fs::read_to_string(&file);
-            Some(read.map_err(|error| Failure::BadCredentials.because(format!("{SOURCE}: read {file}: {error}")))?)
-        }
+        Some(file) => Some(read_token(SOURCE, file.as_ref())?),
         None => environment("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
     };
     // A line break would begin another header.

@@ -8,11 +8,15 @@ mod process;
 mod profile;
 mod web_identity;
 
+use std::io;
+use std::path::Path;
+
 use anyhow::Result;
 use rusty_s3::Credentials;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::file::{SETTINGS, read_settings};
 use crate::store::{Answer, Client, Verdict};
 
 pub use profile::Profile;
@@ -58,6 +62,13 @@ fn complete(
         (None, ..) => names[0],
     };
     Err(Failure::BadCredentials.because(format!("{source} is half set: {missing} is missing")))
+}
+
+/// Reads the file in which a source is given its token.
+fn read_token(source: &str, path: &Path) -> Result<String> {
+    let text = |bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("it is no UTF-8"));
+    let token = read_settings(path, SETTINGS).and_then(text);
+    token.map_err(|error| Failure::BadCredentials.because(format!("{source}: read {}: {error}", path.display())))
 }
 
 /// Reads the JSON document in which processes, containers and instances give credentials.

@@ -1,11 +1,9 @@
 //! A role that is taken with a token of another identity provider (EKS, OIDC), by STS.
 
-use std::fs;
-
 use anyhow::{Context, Result};
 use rusty_s3::Credentials;
 
-use super::{Profile, complete, document};
+use super::{Profile, complete, document, read_token};
 use crate::failure::Failure;
 use crate::store::{Client, Message, element, environment, region};
 
@@ -21,8 +19,7 @@ pub fn find(profile: &Profile, client: &Client) -> Result<Option<Credentials>> {
             return Err(Failure::BadCredentials.because(format!("{SOURCE} is half set: {missing} is missing")));
         }
     };
-    let token = fs::read_to_string(&file)
-        .map_err(|error| Failure::BadCredentials.because(format!("{SOURCE}: read {file}: {error}")))?;
+    let token = read_token(SOURCE, file.as_ref())?;
     let session = environment("AWS_ROLE_SESSION_NAME").unwrap_or_else(|| "zk-hosts".to_owned());
     let form: Vec<String> = [
         ("Action", "AssumeRoleWithWebIdentity"),

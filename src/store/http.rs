@@ -1,7 +1,6 @@
 //! HTTP: one attempt, and attempts until the deadline where another can help.
 
 use std::cell::OnceCell;
-use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +21,7 @@ use ureq::{Agent, Error, Proxy};
 use super::answer::{Answer, Verdict};
 use super::{environment, proxy, retry};
 use crate::failure::Failure;
+use crate::file::read_settings;
 use crate::registry::MAX_BYTES;
 
 /// Bounds on one attempt, so that one that hangs leaves time for another.
@@ -31,6 +31,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// What another attempt needs: one that the deadline cuts off would only hide why those before it failed.
 const LEAST: Duration = Duration::from_millis(500);
+
+/// The most that a file of authorities may hold: those of all the world take a quarter of a MiB.
+const AUTHORITIES: u64 = 8 << 20;
 
 /// How a call talks to servers: until a deadline, over the proxy and with the authorities that are set.
 pub struct Client {
@@ -215,7 +218,7 @@ fn unanswered(error: &Error) -> Verdict<Answer> {
 
 fn read_roots(path: &std::path::Path) -> Result<RootCerts> {
     let bad = |cause: String| Failure::BadCaFile.because(format!("read the CA file {}: {cause}", path.display()));
-    let pem = fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let pem = read_settings(path, AUTHORITIES).map_err(|error| bad(error.to_string()))?;
     let certificates: Vec<_> = parse_pem(&pem)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),

@@ -1,0 +1,88 @@
+//! Settings that cannot be used: files that are none, variables that are no text, tokens that are too long, machines that
+//! give no thread. Each is an error in one line, in bounded time and memory.
+
+mod fixture;
+
+use std::process::Command;
+
+use fixture::{BINARY, Bench, OLD, Run, clean, run, shell};
+
+/// Nobody answers there; what is tested comes before.
+const NOWHERE: &str = "http://127.0.0.1:1";
+const S3: &str = "s3://bucket/zk.json";
+const HTTPS: &str = "https://127.0.0.1:1/zk.json?X-Amz-Signature=5ec2e7";
+const ID: (&str, &str) = ("AWS_ACCESS_KEY_ID", "AKID");
+const SECRET: (&str, &str) = ("AWS_SECRET_ACCESS_KEY", "5ec2e7");
+const ROLE: (&str, &str) = ("AWS_ROLE_ARN", "arn:aws:iam::role/zk");
+const URI: (&str, &str) = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", NOWHERE);
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("hosts", OLD);
+    bench
+}
+
+/// A pass over this registry, by these words, in the bench's folder.
+fn sync(bench: &Bench, registry: &str, settings: &[(&str, &str)]) -> Command {
+    let mut command = bench.command(registry);
+    command.env("AWS_REGION", "us-east-1").env("AWS_ENDPOINT_URL_S3", NOWHERE).arg("--timeout=2s");
+    command.envs(settings.iter().copied());
+    command
+}
+
+/// Runs it by another program, which gets what stands here before the binary and its arguments.
+fn by(program: &str, words: &[&str], command: &Command) -> Run {
+    let mut whole = clean(program);
+    whole.args(words).arg(BINARY).args(command.get_args()).current_dir(command.get_current_dir().unwrap());
+    run(whole.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))))
+}
+
+/// Runs a pass that must fail with `code` in one line, which says `says`; one that hangs or eats memory is ended.
+fn fails(bench: &Bench, command: &Command, code: i32, says: &str) {
+    let run = by("sh", &["-c", "ulimit -v 2000000; exec timeout 60 \"$@\"", "sh"], command);
+    assert_eq!(
+        (run.code, run.stdout.as_str(), run.stderr.lines().count()),
+        (code, "", 1),
+        "{command:?}: {}",
+        run.all()
+    );
+    assert!(run.stderr.contains(says) && !run.all().contains("5ec2e7"), "{says}: {}", run.all());
+    assert_eq!(bench.read("hosts"), OLD);
+}
+
+#[test]
+fn a_settings_file_that_is_no_file_is_neither_waited_for_nor_read_without_end() {
+    let bench = bench();
+    shell(&bench.folder, "mkfifo fifo; head -c 1048577 /dev/zero > large; head -c 8388609 /dev/zero > huge");
+    let ca_file = |path: &str| {
+        let mut command = sync(&bench, HTTPS, &[]);
+        command.arg("--ca-file").arg(path);
+        command
+    };
+    for (path, says) in [
+        ("fifo", "read {}: not a regular file"),
+        ("/dev/zero", "read {}: not a regular file"),
+        ("large", "read {}: larger than 1 MiB"),
+    ] {
+        for (variable, others) in [
+            ("AWS_CONFIG_FILE", [ID, SECRET]),
+            ("AWS_SHARED_CREDENTIALS_FILE", [ID, SECRET]),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", [ROLE, ROLE]),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", [URI, URI]),
+        ] {
+            let command = sync(&bench, S3, &[&others[..], &[(variable, path)]].concat());
+            fails(&bench, &command, 78, &says.replace("{}", path));
+        }
+        let (path, says) = if path == "large" { ("huge", "larger than 8 MiB") } else { (path, "not a regular file") };
+        let says = format!("read the CA file {path}: {says}");
+        fails(&bench, &ca_file(path), 78, &says);
+        for variable in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
+            fails(&bench, &sync(&bench, HTTPS, &[(variable, path)]), 78, &says);
+        }
+    }
+    // This one is common, and empty.
+    let null = [("AWS_CONFIG_FILE", "/dev/null"), ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")];
+    fails(&bench, &sync(&bench, S3, &null), 78, "no credentials");
+    fails(&bench, &sync(&bench, S3, &[&null[..], &[ID, SECRET]].concat()), 69, "Connection refused");
+    fails(&bench, &ca_file("/dev/null"), 78, "no usable certificate");
+}
