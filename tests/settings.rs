@@ -86,3 +86,19 @@ fn a_settings_file_that_is_no_file_is_neither_waited_for_nor_read_without_end() 
     fails(&bench, &sync(&bench, S3, &[&null[..], &[ID, SECRET]].concat()), 69, "Connection refused");
     fails(&bench, &ca_file("/dev/null"), 78, "no usable certificate");
 }
+
+#[test]
+fn a_machine_that_gives_no_thread_is_an_error_and_no_panic() {
+    let bench = bench();
+    bench.write("config", "[default]\ncredential_process = echo 5ec2e7\n");
+    let config = [("AWS_CONFIG_FILE", "config")];
+    for (which, command, code, says) in [
+        ("", sync(&bench, "http://localhost:1/k", &[]), 69, "no thread to look the name up: Resource temporarily"),
+        (":when=2+", sync(&bench, S3, &config), 78, "credential_process cannot be read: Resource temporarily"),
+    ] {
+        let inject = format!("inject=clone,clone3:error=EAGAIN{which}");
+        let run = by("strace", &["-f", "-qq", "-o", "/dev/null", "-e", &inject], &command);
+        assert_eq!((run.code, run.stdout.as_str(), run.stderr.lines().count()), (code, "", 1), "{}", run.all());
+        assert!(run.stderr.contains(says), "{}", run.all());
+    }
+}

@@ -33,11 +33,13 @@ pub fn run(command: &str, client: &Client) -> Result<Credentials> {
         .spawn()
         .map_err(|error| failed(format!("cannot be started: {error}")))?;
     let output = output(&mut child);
-    let status = exit(&mut child, client.left());
+    let status = if output.is_ok() { exit(&mut child, client.left()) } else { Ok(None) };
     // What is left of it, its own children too: then nobody holds its output open.
     let group = rustix::process::Pid::from_child(&child);
     let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    let status = match status.and_then(|status| child.wait().map(|_| status)) {
+    let status = status.and_then(|status| child.wait().map(|_| status));
+    let output = output.map_err(|error| failed(format!("cannot be read: {error}")))?;
+    let status = match status {
         Ok(Some(status)) => status,
         Ok(None) => return Err(failed("does not end within --timeout".to_owned())),
         Err(error) => return Err(failed(format!("cannot be waited for: {error}"))),
@@ -63,14 +65,14 @@ fn exit(child: &mut Child, timeout: Duration) -> io::Result<Option<ExitStatus>> 
 }
 
 /// All that it prints, once it has closed its output.
-fn output(child: &mut Child) -> mpsc::Receiver<io::Result<Vec<u8>>> {
+fn output(child: &mut Child) -> io::Result<mpsc::Receiver<io::Result<Vec<u8>>>> {
     let (sender, receiver) = mpsc::channel();
     let stdout = child.stdout.take();
-    thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         let mut bytes = Vec::new();
         let read = stdout.map_or(Ok(0), |stdout| stdout.take(MAX_BYTES).read_to_end(&mut bytes));
         // Nobody may be there to take it.
         let _ = sender.send(read.map(|_| bytes));
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }

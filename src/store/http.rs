@@ -3,10 +3,12 @@
 use std::cell::OnceCell;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+use std::vec;
 
 use anyhow::{Context, Result};
 use rustls::RootCertStore;
@@ -14,7 +16,7 @@ use rustls::pki_types::CertificateDer;
 use ureq::config::Config;
 use ureq::http::{Request, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error, Proxy};
 
@@ -145,26 +147,40 @@ fn agent(timeout: Duration, connect: Duration, https_only: bool, proxy: Option<P
         .input_buffer_size(16_384)
         .output_buffer_size(16_384)
         .build();
-    Agent::with_parts(config, DefaultConnector::default(), Names::default())
+    Agent::with_parts(config, DefaultConnector::default(), Names)
 }
 
-/// Resolves names as ureq does, which takes a thread for that, but for hosts that are addresses already: the metadata
-/// services of instances and containers, and stores within a site.
-#[derive(Debug, Default)]
-struct Names(DefaultResolver);
+/// Resolves names by a thread, which is left behind when it takes too long; but hosts that are addresses already are taken as
+/// they are: the metadata services of instances and containers, and stores within a site. ureq's own would panic where no
+/// thread can be had.
+#[derive(Debug)]
+struct Names;
+
+/// As many addresses of a name as ureq has room for.
+const ADDRESSES: usize = 16;
 
 impl Resolver for Names {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+    fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let port = uri.port_u16().or_else(|| Some(if uri.scheme_str()? == "https" { 443 } else { 80 }));
-        match (host.parse(), port) {
-            (Ok(ip), Some(port)) => {
-                let mut addresses = self.empty();
-                addresses.push(SocketAddr::new(ip, port));
-                Ok(addresses)
-            }
-            _ => self.0.resolve(uri, config, timeout),
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let mut addresses = self.empty();
+        match host.parse() {
+            Ok(ip) => addresses.push(SocketAddr::new(ip, port)),
+            Err(_) => look_up(host, port, timeout)?.take(ADDRESSES).for_each(|address| addresses.push(address)),
         }
+        if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }
+    }
+}
+
+fn look_up(host: &str, port: u16, timeout: NextTimeout) -> Result<vec::IntoIter<SocketAddr>, Error> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let name = (host.to_owned(), port);
+    // Nobody may be there to take it.
+    let started = thread::Builder::new().spawn(move || drop(sender.send(name.to_socket_addrs())));
+    started.map_err(|error| io::Error::new(error.kind(), format!("no thread to look the name up: {error}")))?;
+    match receiver.recv_timeout(*timeout.after) {
+        Ok(found) => Ok(found?),
+        Err(_) => Err(Error::Timeout(timeout.reason)),
     }
 }
 
