@@ -88,6 +88,13 @@ fn a_settings_file_that_is_no_file_is_neither_waited_for_nor_read_without_end() 
 }
 
 #[test]
+fn a_process_that_leaves_its_group_is_ended_too() {
+    let bench = bench();
+    bench.write("config", "[default]\ncredential_process = exec perl -e 'setpgrp(0, getpgrp(getppid())); sleep 600'\n");
+    fails(&bench, &sync(&bench, S3, &[("AWS_CONFIG_FILE", "config")]), 78, "does not end within --timeout");
+}
+
+#[test]
 fn a_machine_that_gives_no_thread_is_an_error_and_no_panic() {
     let bench = bench();
     bench.write("config", "[default]\ncredential_process = echo 5ec2e7\n");

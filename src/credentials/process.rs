@@ -37,6 +37,8 @@ pub fn run(command: &str, client: &Client) -> Result<Credentials> {
     // What is left of it, its own children too: then nobody holds its output open.
     let group = rustix::process::Pid::from_child(&child);
     let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    // It may have left its group.
+    let _ = child.kill();
     let status = status.and_then(|status| child.wait().map(|_| status));
     let output = output.map_err(|error| failed(format!("cannot be read: {error}")))?;
     let status = match status {
