@@ -88,6 +88,24 @@ fn a_settings_file_that_is_no_file_is_neither_waited_for_nor_read_without_end() 
 }
 
 #[test]
+fn what_is_too_long_to_be_sent_is_said_at_once() {
+    let bench = bench();
+    for length in [16_400, 20_000, 60_000] {
+        let long = "x".repeat(length);
+        let token = sync(&bench, S3, &[ID, SECRET, ("AWS_SESSION_TOKEN", &long)]);
+        fails(&bench, &token, 78, "the session token is too long");
+        let url = bench.write("url", format!("{HTTPS}{long}"));
+        fails(&bench, &sync(&bench, &format!("@{}", url.display()), &[]), 78, "the URL is too long");
+        let container = sync(&bench, S3, &[URI, ("AWS_CONTAINER_AUTHORIZATION_TOKEN", &long)]);
+        fails(&bench, &container, 78, "authorization is too long");
+    }
+    let short = "x".repeat(15_000);
+    fails(&bench, &sync(&bench, S3, &[ID, SECRET, ("AWS_SESSION_TOKEN", &short)]), 69, "Connection refused");
+    let container = sync(&bench, S3, &[URI, ("AWS_CONTAINER_AUTHORIZATION_TOKEN", &short)]);
+    fails(&bench, &container, 69, "Connection refused");
+}
+
+#[test]
 fn a_process_that_leaves_its_group_is_ended_too() {
     let bench = bench();
     bench.write("config", "[default]\ncredential_process = exec perl -e 'setpgrp(0, getpgrp(getppid())); sleep 600'\n");

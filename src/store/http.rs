@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::iter;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -36,6 +37,13 @@ const LEAST: Duration = Duration::from_millis(500);
 
 /// The most that a file of authorities may hold: those of all the world take a quarter of a MiB.
 const AUTHORITIES: u64 = 8 << 20;
+
+/// What ureq has room for, of what goes out and of what comes in. Its default of 128 KiB each, zeroed, would cost more than all
+/// the rest of a pass.
+const BUFFER: usize = 16_384;
+
+/// The longest URL and the longest header that can be sent: each line of a request must fit into the buffer.
+pub const LONGEST: usize = BUFFER - 64;
 
 /// How a call talks to servers: until a deadline, over the proxy and with the authorities that are set.
 pub struct Client {
@@ -142,10 +150,8 @@ fn agent(timeout: Duration, connect: Duration, https_only: bool, proxy: Option<P
         .timeout_global(Some(timeout))
         .timeout_resolve(Some(RESOLVE))
         .timeout_connect(Some(connect))
-        // The default of 128 KiB each, zeroed, would cost more than all the rest of a pass. A presigned URL with a long
-        // session token must fit.
-        .input_buffer_size(16_384)
-        .output_buffer_size(16_384)
+        .input_buffer_size(BUFFER)
+        .output_buffer_size(BUFFER)
         .build();
     Agent::with_parts(config, DefaultConnector::default(), Names)
 }
@@ -185,6 +191,9 @@ fn look_up(host: &str, port: u16, timeout: NextTimeout) -> Result<vec::IntoIter<
 }
 
 fn attempt(agent: &Agent, url: &str, message: &Message) -> Verdict<Answer> {
+    if let Some(cause) = too_long(url, message) {
+        return Verdict::Failed(Failure::BadSetting, cause);
+    }
     let mut request = Request::builder().method(message.method.unwrap_or("GET")).uri(url);
     for (name, value) in message.headers {
         request = request.header(*name, *value);
@@ -211,6 +220,13 @@ fn attempt(agent: &Agent, url: &str, message: &Message) -> Verdict<Answer> {
         Err(Error::BodyExceedsLimit(_)) => Verdict::Failed(Failure::Refused, "it is larger than 1 MiB".to_owned()),
         Err(error) => unanswered(&error),
     }
+}
+
+/// What of a request has no room, which no other attempt would change.
+fn too_long(url: &str, message: &Message) -> Option<String> {
+    let lines = message.headers.iter().map(|(name, value)| (*name, name.len() + value.len()));
+    let (what, length) = iter::once(("the URL", url.len())).chain(lines).find(|(_, length)| *length > LONGEST)?;
+    Some(format!("{what} is too long: {length} bytes, of at most {LONGEST}"))
 }
 
 /// No answer, or not all of it: each attempt may find another state of the network.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
 use super::answer::{Answer, Verdict, Written};
-use super::http::{Client, Message};
+use super::http::{Client, LONGEST, Message};
 use super::{Condition, Object, environment};
 use crate::credentials::{self, Profile};
 use crate::failure::Failure;
@@ -107,6 +107,11 @@ impl<'a> S3<'a> {
         loop {
             let now = if self.refused.get() { self.time() } else { Timestamp::now() };
             let url = action.sign_with_time(SIGNED_FOR, &now);
+            if let Some(token) = self.credentials.token().filter(|_| url.as_str().len() > LONGEST) {
+                let cause =
+                    format!("the session token is too long: with its {} bytes the URL does not fit", token.len());
+                return Err(Failure::BadSetting.because(cause));
+            }
             let verdict = self.client.send(url.as_str(), message)?;
             let Verdict::Done(answer) = &verdict else { return Ok(verdict) };
             let time = answer.time();
