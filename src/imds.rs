@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::failure::Failure;
-use crate::store::{Answer, Client, Message, Verdict, environment};
+use crate::store::{Answer, Client, Message, Verdict, environment, setting};
 
 const ENDPOINT: &str = "http://169.254.169.254";
+const ENDPOINT_VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
 /// It answers in milliseconds, or is not there.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -19,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 pub fn is_expected() -> bool {
     let begins =
         |path: &str, with: &str| fs::read_to_string(path).is_ok_and(|text| text.to_ascii_lowercase().starts_with(with));
-    environment("AWS_EC2_METADATA_SERVICE_ENDPOINT").is_some()
+    environment(ENDPOINT_VARIABLE).is_some()
         || begins("/sys/class/dmi/id/sys_vendor", "amazon ec2")
         || begins("/sys/hypervisor/uuid", "ec2")
 }
@@ -28,15 +29,16 @@ pub fn is_expected() -> bool {
 /// EC2's, or has no such text. Where it is expected and does not answer, it is waited for until the client's deadline.
 ///
 /// # Errors
-/// 69 where it is expected and does not answer in time; 77 where it refuses.
+/// 69 where it is expected and does not answer in time; 77 where it refuses; 78 where it is set by a variable that is no text.
 pub fn get(client: &Client, path: &str) -> Result<Option<String>> {
-    if environment("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+    if setting(["AWS_EC2_METADATA_DISABLED"])?.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(None);
     }
+    let endpoint = setting([ENDPOINT_VARIABLE])?.unwrap_or_else(|| ENDPOINT.to_owned());
     let doing = |cause| format!("ask the metadata service for {path}: {cause}");
     let mut refused = false;
     loop {
-        let (failure, cause) = match attempt(client, path) {
+        let (failure, cause) = match attempt(client, endpoint.trim_end_matches('/'), path) {
             Verdict::Done(found) => return Ok(found),
             Verdict::Failed(failure, cause) | Verdict::Again(failure, cause, _) => (failure, cause),
         };
@@ -53,9 +55,7 @@ pub fn get(client: &Client, path: &str) -> Result<Option<String>> {
     }
 }
 
-fn attempt(client: &Client, path: &str) -> Verdict<Option<String>> {
-    let endpoint = environment("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
-    let endpoint = endpoint.trim_end_matches('/');
+fn attempt(client: &Client, endpoint: &str, path: &str) -> Verdict<Option<String>> {
     let ttl = [("x-aws-ec2-metadata-token-ttl-seconds", "300")];
     let put = Message { method: Some("PUT"), headers: &ttl, body: b"" };
     let token = ask(client, &format!("{endpoint}/latest/api/token"), &put);

@@ -3,6 +3,8 @@
 
 mod fixture;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
 use fixture::{BINARY, Bench, OLD, Run, clean, run, shell};
@@ -85,6 +87,48 @@ fn a_settings_file_that_is_no_file_is_neither_waited_for_nor_read_without_end() 
     fails(&bench, &sync(&bench, S3, &null), 78, "no credentials");
     fails(&bench, &sync(&bench, S3, &[&null[..], &[ID, SECRET]].concat()), 69, "Connection refused");
     fails(&bench, &ca_file("/dev/null"), 78, "no usable certificate");
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_not_passed_by() {
+    let bench = bench();
+    let bad = OsStr::from_bytes(b"http://127.0.0.1:1/5ec2e7\xff");
+    for (registry, variables) in [
+        (
+            S3,
+            &[
+                "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_SESSION_TOKEN",
+                "AWS_PROFILE",
+                "AWS_REGION",
+                "AWS_ENDPOINT_URL_S3",
+                "AWS_USE_FIPS_ENDPOINT",
+            ][..],
+        ),
+        (HTTPS, &["HTTPS_PROXY", "https_proxy"]),
+    ] {
+        for variable in variables {
+            let mut command = sync(&bench, registry, &[ID, SECRET]);
+            fails(&bench, command.env(variable, bad), 78, &format!("{variable} is no UTF-8"));
+        }
+    }
+    for variable in ["AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"] {
+        fails(&bench, sync(&bench, S3, &[]).env(variable, bad), 78, &format!("{variable} is no UTF-8"));
+    }
+    for variable in ["AWS_EC2_METADATA_DISABLED", "AWS_EC2_METADATA_SERVICE_ENDPOINT"] {
+        let mut command = sync(&bench, S3, &[("AWS_EC2_METADATA_DISABLED", "false")]);
+        fails(&bench, command.env(variable, bad), 78, &format!("{variable} is no UTF-8"));
+    }
+    let mut command = sync(&bench, HTTPS, &[("HTTPS_PROXY", NOWHERE)]);
+    fails(&bench, command.env("NO_PROXY", bad), 78, "NO_PROXY is no UTF-8");
+
+    // A path may have any bytes.
+    let path = OsStr::from_bytes(b"pem\xff");
+    fails(&bench, sync(&bench, HTTPS, &[]).env("SSL_CERT_FILE", path), 78, "No such file");
+    std::fs::write(bench.folder.join(path), "[default]\naws_access_key_id = AKID\n").unwrap();
+    fails(&bench, sync(&bench, S3, &[]).env("AWS_CONFIG_FILE", path), 78, "\"default\" is half set");
+    fails(&bench, sync(&bench, HTTPS, &[]).env("SSL_CERT_FILE", path), 78, "no usable certificate");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ureq::http::Uri;
 
 use super::{document, from_json, read_token};
 use crate::failure::Failure;
-use crate::store::{Client, Message, environment};
+use crate::store::{Client, Message, environment, setting};
 
 const SOURCE: &str = "the container's credentials endpoint";
 const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The credentials of the endpoint in one of these variables, where one is set.
 pub fn find(client: &Client) -> Result<Option<Credentials>> {
-    let url = match (environment(RELATIVE), environment(FULL)) {
+    let url = match (setting([RELATIVE])?, setting([FULL])?) {
         (Some(path), _) if path.starts_with('/') => format!("http://169.254.170.2{path}"),
         (Some(_), _) => {
             return Err(Failure::BadCredentials.because(format!("{RELATIVE} is no path: it begins without /")));
@@ -56,7 +56,7 @@ fn is_allowed(url: &str) -> bool {
 fn token() -> Result<Option<String>> {
     let token = match environment(TOKEN_FILE) {
         Some(file) => Some(read_token(SOURCE, file.as_ref())?),
-        None => environment("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+        None => setting(["AWS_CONTAINER_AUTHORIZATION_TOKEN"])?,
     };
     // A line break would begin another header.
     match token.map(|token| token.trim_end_matches(['\r', '\n']).to_owned()) {

@@ -6,7 +6,7 @@ use rusty_s3::Credentials;
 use super::aws_files::{Section, read, sections};
 use super::{complete, process};
 use crate::failure::Failure;
-use crate::store::{Client, environment};
+use crate::store::{Client, setting};
 
 /// Ways to credentials that need what the AWS CLI knows.
 const WAYS_OF_THE_CLI: [&str; 3] = ["role_arn", "sso_session", "sso_start_url"];
@@ -31,7 +31,7 @@ impl Profile {
     pub fn load() -> Result<Self> {
         let config = read("AWS_CONFIG_FILE", "config")?;
         let credentials = read("AWS_SHARED_CREDENTIALS_FILE", "credentials")?;
-        let named = environment("AWS_PROFILE");
+        let named = setting(["AWS_PROFILE"])?;
         Self::from_files(named.as_deref(), &config, &credentials).ok_or_else(|| {
             let name = named.unwrap_or_default();
             Failure::BadCredentials.because(format!("AWS_PROFILE: the profile {name:?} is in neither of AWS's files"))

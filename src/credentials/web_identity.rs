@@ -5,13 +5,13 @@ use rusty_s3::Credentials;
 
 use super::{Profile, complete, document, read_token};
 use crate::failure::Failure;
-use crate::store::{Client, Message, element, environment, region};
+use crate::store::{Client, Message, element, environment, region, setting};
 
 const SOURCE: &str = "the web identity";
 
 /// The credentials of `AWS_ROLE_ARN` by the token in `AWS_WEB_IDENTITY_TOKEN_FILE`, where these are set.
 pub fn find(profile: &Profile, client: &Client) -> Result<Option<Credentials>> {
-    let (file, role) = match (environment("AWS_WEB_IDENTITY_TOKEN_FILE"), environment("AWS_ROLE_ARN")) {
+    let (file, role) = match (environment("AWS_WEB_IDENTITY_TOKEN_FILE"), setting(["AWS_ROLE_ARN"])?) {
         (Some(file), Some(role)) => (file, role),
         (None, None) => return Ok(None),
         (file, _) => {
@@ -20,7 +20,7 @@ pub fn find(profile: &Profile, client: &Client) -> Result<Option<Credentials>> {
         }
     };
     let token = read_token(SOURCE, file.as_ref())?;
-    let session = environment("AWS_ROLE_SESSION_NAME").unwrap_or_else(|| "zk-hosts".to_owned());
+    let session = setting(["AWS_ROLE_SESSION_NAME"])?.unwrap_or_else(|| "zk-hosts".to_owned());
     let form: Vec<String> = [
         ("Action", "AssumeRoleWithWebIdentity"),
         ("Version", "2011-06-15"),
@@ -44,7 +44,7 @@ pub fn find(profile: &Profile, client: &Client) -> Result<Option<Credentials>> {
 }
 
 fn endpoint(profile: &Profile, client: &Client) -> Result<String> {
-    let set = environment("AWS_ENDPOINT_URL_STS").or_else(|| environment("AWS_ENDPOINT_URL"));
+    let set = setting(["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"])?;
     if let Some(endpoint) = set.or_else(|| profile.endpoint("sts")) {
         return Ok(endpoint);
     }

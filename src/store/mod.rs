@@ -8,6 +8,7 @@ pub mod retry;
 mod s3;
 
 use std::cell::Cell;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -290,9 +291,21 @@ pub fn fetch(location: &Location, client: &Client, report: &mut Report, console:
     Ok(object?.bytes)
 }
 
-/// The value of an environment variable; an empty one is not set.
-pub(crate) fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+/// The bytes of an environment variable, a path among them; an empty one is not set.
+pub(crate) fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The text of an environment variable, and the first one that is set of several.
+///
+/// # Errors
+/// 78 where it is no UTF-8. What is set and broken is not passed by; it may be a secret and is not repeated.
+pub(crate) fn setting<const N: usize>(names: [&str; N]) -> Result<Option<String>> {
+    let Some((name, value)) = names.into_iter().find_map(|name| Some((name, environment(name)?))) else {
+        return Ok(None);
+    };
+    let text = value.into_string().map_err(|_| Failure::BadSetting.because(format!("{name} is no UTF-8")));
+    text.map(Some)
 }
 
 #[cfg(test)]

@@ -4,18 +4,19 @@ use anyhow::Result;
 use ureq::http::Uri;
 use ureq::{Proxy, ProxyProtocol};
 
-use super::environment;
+use super::setting;
 use crate::failure::Failure;
 
 /// The proxy for `url`, from the environment. Plain http goes to this machine or to an endpoint set by hand: directly.
 ///
 /// # Errors
-/// 78 where `HTTPS_PROXY` is no http:// or https:// URL. It may hold a password and is not repeated.
+/// 78 where `HTTPS_PROXY` is no http:// or https:// URL, or one of the two no text. It may hold a password and is not repeated.
 pub fn proxy_for(url: &Uri) -> Result<Option<Proxy>> {
-    let either = |upper: &str| environment(upper).or_else(|| environment(&upper.to_ascii_lowercase()));
-    let Some(text) = either("HTTPS_PROXY") else { return Ok(None) };
-    let host = url.host().unwrap_or_default();
-    if url.scheme_str() != Some("https") || is_exempt(host, &either("NO_PROXY").unwrap_or_default()) {
+    if url.scheme_str() != Some("https") {
+        return Ok(None);
+    }
+    let Some(text) = setting(["HTTPS_PROXY", "https_proxy"])? else { return Ok(None) };
+    if is_exempt(url.host().unwrap_or_default(), &setting(["NO_PROXY", "no_proxy"])?.unwrap_or_default()) {
         return Ok(None);
     }
     match Proxy::new(&text) {

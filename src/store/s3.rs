@@ -9,7 +9,7 @@ use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
 use super::answer::{Answer, Verdict, Written};
 use super::http::{Client, LONGEST, Message};
-use super::{Condition, Object, environment};
+use super::{Condition, Object, setting};
 use crate::credentials::{self, Profile};
 use crate::failure::Failure;
 use crate::imds;
@@ -138,11 +138,10 @@ struct Settings {
 impl Settings {
     fn load(profile: &Profile, client: &Client) -> Result<Self> {
         let region = region(profile, client)?;
-        let endpoint = environment("AWS_ENDPOINT_URL_S3")
-            .or_else(|| environment("AWS_ENDPOINT_URL"))
-            .or_else(|| profile.endpoint("s3"));
-        let is_on = |name: &str| environment(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let (dualstack, fips) = (is_on("AWS_USE_DUALSTACK_ENDPOINT"), is_on("AWS_USE_FIPS_ENDPOINT"));
+        let set = setting(["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])?;
+        let endpoint = set.or_else(|| profile.endpoint("s3"));
+        let is_on = |name| setting([name]).map(|value| value.is_some_and(|value| value.eq_ignore_ascii_case("true")));
+        let (dualstack, fips) = (is_on("AWS_USE_DUALSTACK_ENDPOINT")?, is_on("AWS_USE_FIPS_ENDPOINT")?);
         Ok(Self { region, endpoint, dualstack, fips })
     }
 
@@ -169,7 +168,7 @@ impl Settings {
 /// # Errors
 /// 78 where none of them tells it.
 pub fn region(profile: &Profile, client: &Client) -> Result<String> {
-    let set = environment("AWS_REGION").or_else(|| environment("AWS_DEFAULT_REGION")).or_else(|| profile.region());
+    let set = setting(["AWS_REGION", "AWS_DEFAULT_REGION"])?.or_else(|| profile.region());
     let region = match set {
         Some(region) => Some(region),
         None => imds::get(client, "placement/region")?,
