@@ -73,16 +73,20 @@ fn failed(weed: &Weed, run: &Run, code: i32, says: &[&str]) {
 #[test]
 fn whatever_becomes_of_a_write_there_is_one_in_the_end() {
     let weed = weed::start();
-    let faults: [Row; 10] = [
+    let faults: [Row; 14] = [
         ("412", || error("412 Precondition Failed", &[], "PreconditionFailed", "m"), 2, 3),
         ("409", || error("409 Conflict", &[], "ConditionalRequestConflict", "m"), 2, 3),
         ("404", || error("404 Not Found", &[], "NoSuchKey", "m"), 2, 3),
         ("503", || error("503 Slow Down", &["Retry-After: 1"], "SlowDown", "m"), 1, 2),
         ("429", || error("429 Too Many Requests", &[], "", ""), 1, 2),
+        ("a portal", || Step::Answer(answer("200 OK", &[], "\n<html>Welcome</html>")), 1, 2),
+        ("200 and an error", || error("200 OK", &[], "InternalError", "m"), 1, 2),
+        ("a part", || Step::Answer(answer("206 Partial Content", &[], "")), 1, 2),
         ("cut before it was stored", || Step::Answer(Vec::new()), 1, 2),
         ("no HTTP", || Step::Answer(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()), 1, 2),
         ("cut after it was stored", || Step::Cut, 1, 1),
         ("500 after it was stored", || Step::Status("500 Internal Server Error"), 1, 1),
+        ("299 after it was stored", || Step::Status("299 Odd"), 1, 1),
         ("504 after it was stored", || Step::Status("504 Gateway Timeout"), 1, 1),
     ];
     for (name, fault, times, writes) in faults {

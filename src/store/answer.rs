@@ -81,7 +81,9 @@ impl Answer {
     #[must_use]
     pub fn judge_write(&self, if_match: bool) -> Verdict<Written> {
         match self.status {
-            200..=299 => Verdict::Done(Written::Landed),
+            // S3 says an error with 200 too, and something may answer in its place. Whether it is written tells a read.
+            200 | 201 | 204 if !self.is_markup() => Verdict::Done(Written::Landed),
+            200..=299 => Verdict::Again(Failure::StoreFault, format!("{}, not that it is written", self.said()), None),
             409 | 412 => Verdict::Done(Written::Collided),
             404 if if_match && element(&self.body, "Code").as_deref() != Some("NoSuchBucket") => {
                 Verdict::Done(Written::Collided)
@@ -115,11 +117,14 @@ impl Answer {
             Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => {
                 not(format!("200 with the content encoding {}: store it uncompressed", shown(encoding, 20)))
             }
-            _ if self.body.trim_ascii_start().starts_with(b"<") => {
-                not("200 with HTML or XML in place of JSON".to_owned())
-            }
+            _ if self.is_markup() => not("200 with HTML or XML in place of JSON".to_owned()),
             _ => Verdict::Done(()),
         }
+    }
+
+    /// Whether the body is HTML or XML.
+    fn is_markup(&self) -> bool {
+        self.body.trim_ascii_start().starts_with(b"<")
     }
 
     /// All but 2xx, read by its status, its headers and S3's error document.
@@ -254,7 +259,15 @@ mod tests {
     #[test]
     fn answers_to_a_write_and_to_the_test_of_the_store() {
         let write = |status, if_match, body: &str| answer(status, &[], body).judge_write(if_match);
-        assert_eq!(write(200, true, ""), Verdict::Done(Written::Landed));
+        for status in [200, 201, 204] {
+            assert_eq!(write(status, true, " \n"), Verdict::Done(Written::Landed));
+            for body in ["<!DOCTYPE html>", "\n<Error><Code>InternalError</Code></Error>"] {
+                assert!(matches!(write(status, true, body), Verdict::Again(Failure::StoreFault, _, None)), "{body}");
+            }
+        }
+        for status in [202, 203, 206, 226, 299] {
+            assert!(matches!(write(status, false, ""), Verdict::Again(Failure::StoreFault, _, None)), "{status}");
+        }
         for status in [409, 412] {
             assert_eq!(write(status, true, ""), Verdict::Done(Written::Collided));
             assert_eq!(write(status, false, ""), Verdict::Done(Written::Collided));
