@@ -129,7 +129,7 @@ impl<'a> Pass<'a> {
     fn attempt(&self, state: &mut State<'a>, report: &mut Report) -> Result<Attempt> {
         let (store, since) = match state.store.take() {
             Some((store, since)) if since.elapsed() < CREDENTIALS => (store, since),
-            _ => match Store::open(self.location, self.client) {
+            _ => match Store::open(self.location, self.client, self.options.unsafe_store) {
                 Ok(store) => (store, Instant::now()),
                 Err(error) => return state.refused(error),
             },

@@ -27,7 +27,7 @@ pub fn run(options: &Unregister, console: Console, report: &mut Report) -> Resul
     let client = Client::new(common.timeout.unwrap_or(TIMEOUT), common.ca_file.clone());
     let doing = || format!("unregister {} in {location}", common.prefix.name(options.id));
 
-    let store = Store::open(&location, &client).with_context(doing)?;
+    let store = Store::open(&location, &client, options.unsafe_store).with_context(doing)?;
     let mut pass = Pass { options, store: &store, report, tested: options.unsafe_store, unanswered: None };
     let removed = client.retried(|| pass.attempt()).with_context(doing);
     report.note_clock(&store);

@@ -177,3 +177,33 @@ fn a_proxy_is_used_for_https_and_its_password_is_not_printed() {
     assert_eq!(socks.code, 78, "{}", socks.all());
     assert!(!socks.all().contains("pa55"), "{}", socks.all());
 }
+
+#[test]
+fn a_store_without_etags_is_written_without_a_condition_by_unsafe_store_only() {
+    for (name, member) in [("register", &["--id=2", "--ip=10.0.9.2"][..]), ("unregister", &["--id=1"])] {
+        let call = |answers: Vec<Vec<u8>>, more: &[&str]| {
+            let server = serve(answers);
+            let mut command = zk_hosts();
+            command.args([name, "--registry=s3://bucket/zk.json", "--timeout=20s"]).args(member).args(more);
+            command.env("AWS_ENDPOINT_URL_S3", format!("http://127.0.0.1:{}", server.port)).env("AWS_REGION", "r");
+            command.env("AWS_ACCESS_KEY_ID", "AKID").env("AWS_SECRET_ACCESS_KEY", "5ec2e7");
+            (run(&mut command), server)
+        };
+        let read = || answer("200 OK", &[], &good());
+        let (refused, server) = call(vec![read(), answer("412 Precondition Failed", &[], "")], &[]);
+        assert_eq!((refused.code, server.asked().len()), (78, 2), "{}", refused.all());
+        assert!(refused.stderr.contains("no ETag") && refused.stderr.contains("--unsafe-store"), "{}", refused.all());
+
+        let (done, server) = call(vec![read(), answer("200 OK", &[], "")], &["--unsafe-store"]);
+        assert_eq!((done.code, server.asked().len()), (0, 2), "{}", done.all());
+        let written = server.asked()[1].to_ascii_lowercase();
+        assert!(written.starts_with("put /bucket/zk.json?") && !written.contains("if-"), "{written}");
+        assert!(written.contains("x-amz-signedheaders=host&"), "{written}");
+
+        // Where there is one it is a condition all the same.
+        let read = answer("200 OK", &["ETag: \"7\""], &good());
+        let (done, server) = call(vec![read, answer("200 OK", &[], "")], &["--unsafe-store"]);
+        assert_eq!(done.code, 0, "{}", done.all());
+        assert!(server.asked()[1].to_ascii_lowercase().contains("if-match: \"7\"\r\n"));
+    }
+}

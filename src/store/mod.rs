@@ -193,13 +193,14 @@ pub enum Store<'a> {
 }
 
 impl<'a> Store<'a> {
-    /// Finds what is needed to ask: for S3 credentials, region and endpoint.
+    /// Finds what is needed to ask: for S3 credentials, region and endpoint. `unsafe_store`: to write where conditions may not
+    /// hold, and without one where the store gives no `ETag`.
     ///
     /// # Errors
     /// 78 where that is not to be had, 69 and 77 where a source of credentials does not give them.
-    pub fn open(location: &'a Location, client: &'a Client) -> Result<Self> {
+    pub fn open(location: &'a Location, client: &'a Client, unsafe_store: bool) -> Result<Self> {
         Ok(match location {
-            Location::S3 { bucket, key } => Self::S3(Box::new(S3::open(client, bucket, key)?)),
+            Location::S3 { bucket, key } => Self::S3(Box::new(S3::open(client, bucket, key, unsafe_store)?)),
             Location::Url(url) => Self::Url(client, url, Cell::default()),
             Location::File(path) => Self::File(path),
         })
@@ -284,7 +285,7 @@ impl<'a> Store<'a> {
 /// 65 to 69, 77 and 78, as in [`Failure`].
 pub fn fetch(location: &Location, client: &Client, report: &mut Report, console: Console) -> Result<Vec<u8>> {
     let doing = || format!("fetch {location}");
-    let store = Store::open(location, client).with_context(doing)?;
+    let store = Store::open(location, client, false).with_context(doing)?;
     let object = client.retried(|| store.read()).with_context(doing);
     report.note_clock(&store);
     store.note_clock(console);

@@ -23,6 +23,8 @@ pub struct S3<'a> {
     bucket: Bucket,
     credentials: Credentials,
     key: &'a str,
+    /// Whether it is written without a condition where the store gives nothing to name in one.
+    unsafe_store: bool,
     /// Whether the endpoint was set by hand, and so is not known to keep conditions.
     pub by_hand: bool,
     /// How far the store's clock was ahead of ours in its last answer, where it told its time.
@@ -36,14 +38,14 @@ impl<'a> S3<'a> {
     ///
     /// # Errors
     /// 78 where that is not to be had, 69 and 77 where a source of credentials does not give them.
-    pub fn open(client: &'a Client, bucket: &str, key: &'a str) -> Result<Self> {
+    pub fn open(client: &'a Client, bucket: &str, key: &'a str, unsafe_store: bool) -> Result<Self> {
         let profile = Profile::load()?;
         let credentials = credentials::find(&profile, client)?;
         let settings = Settings::load(&profile, client)?;
         let by_hand = settings.endpoint.is_some();
         let bucket = settings.bucket(bucket)?;
         let (ahead, refused) = (Cell::default(), Cell::default());
-        Ok(Self { client, bucket, credentials, key, by_hand, ahead, refused })
+        Ok(Self { client, bucket, credentials, key, unsafe_store, by_hand, ahead, refused })
     }
 
     /// The store's time, as far as it has told it.
@@ -76,15 +78,18 @@ impl<'a> S3<'a> {
     /// # Errors
     /// Those that no store had a part in.
     pub fn write(&self, bytes: &[u8], condition: Condition) -> Result<Verdict<Written>> {
-        let (name, value) = match condition {
-            Condition::IsAbsent => ("if-none-match", "*".into()),
-            Condition::Is(version) => ("if-match", String::from_utf8_lossy(version)),
+        let value;
+        let condition = match condition {
+            Condition::IsAbsent => Some(("if-none-match", "*")),
+            Condition::Is([]) if self.unsafe_store => None,
+            Condition::Is([]) => return Err(Failure::UnsafeStore.because("the store gives no ETag to write by")),
+            Condition::Is(version) => {
+                value = String::from_utf8_lossy(version);
+                Some(("if-match", value.as_ref()))
+            }
         };
-        if value.is_empty() {
-            return Err(Failure::UnsafeStore.because("the store gives no ETag to write by"));
-        }
-        let answer = self.put(self.key, name, &value, bytes)?;
-        Ok(answer.and_then(|answer| answer.judge_write(name == "if-match")))
+        let answer = self.put(self.key, condition, bytes)?;
+        Ok(answer.and_then(|answer| answer.judge_write(matches!(condition, Some(("if-match", _))))))
     }
 
     /// One attempt to find out whether the store keeps conditions: a write, beside the object, whose condition cannot hold.
@@ -92,14 +97,16 @@ impl<'a> S3<'a> {
     /// # Errors
     /// Those that no store had a part in.
     pub fn test(&self) -> Result<Verdict<()>> {
-        let answer = self.put(&format!("{}.probe", self.key), "if-match", "\"0\"", b"")?;
+        let answer = self.put(&format!("{}.probe", self.key), Some(("if-match", "\"0\"")), b"")?;
         Ok(answer.and_then(|answer| answer.judge_test()))
     }
 
-    fn put(&self, key: &str, condition: &str, value: &str, body: &[u8]) -> Result<Verdict<Answer>> {
+    fn put(&self, key: &str, condition: Option<(&str, &str)>, body: &[u8]) -> Result<Verdict<Answer>> {
         let mut action = self.bucket.put_object(Some(&self.credentials), key);
-        action.headers_mut().insert(condition.to_owned(), value.to_owned());
-        self.send(&action, &Message { method: Some("PUT"), headers: &[(condition, value)], body })
+        if let Some((name, value)) = condition {
+            action.headers_mut().insert(name.to_owned(), value.to_owned());
+        }
+        self.send(&action, &Message { method: Some("PUT"), headers: condition.as_slice(), body })
     }
 
     /// Signs and sends; where the store refuses the signature for its time, once more by the store's clock.
