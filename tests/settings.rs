@@ -7,7 +7,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
-use fixture::{BINARY, Bench, OLD, Run, clean, run, shell};
+use fixture::answers::{answer, serve};
+use fixture::{BINARY, Bench, OLD, Run, clean, registry, run, shell};
 
 /// Nobody answers there; what is tested comes before.
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -143,6 +144,11 @@ fn what_is_too_long_to_be_sent_is_said_at_once() {
         let container = sync(&bench, S3, &[URI, ("AWS_CONTAINER_AUTHORIZATION_TOKEN", &long)]);
         fails(&bench, &container, 78, "authorization is too long");
     }
+    // The longest that fits is sent.
+    let server = serve(vec![answer("200 OK", &[], &registry(&[("zoov1", "10.0.0.1")]))]);
+    bench.write("url", format!("{:x<16320}", server.url()));
+    let sent = run(&mut sync(&bench, "@url", &[]));
+    assert_eq!((sent.code, server.asked().len()), (0, 1), "{}", sent.all());
     let short = "x".repeat(15_000);
     fails(&bench, &sync(&bench, S3, &[ID, SECRET, ("AWS_SESSION_TOKEN", &short)]), 69, "Connection refused");
     let container = sync(&bench, S3, &[URI, ("AWS_CONTAINER_AUTHORIZATION_TOKEN", &short)]);
