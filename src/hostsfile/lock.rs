@@ -91,6 +91,10 @@ fn take_ownership(file: &File, path: &Path) -> Result<()> {
     if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(failed(io::Error::other("not a regular file of this user; remove it")));
     }
+    // Then it may be a link to another file of ours: its mode is not for us to change, and whoever has that open can hold it.
+    if metadata.nlink() != 1 {
+        return Err(failed(io::Error::other("a file that has other names too; remove it")));
+    }
     if metadata.mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
     }
