@@ -86,6 +86,8 @@ pub fn unsure(error: &io::Error) -> io::Error {
 /// Those of the system.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     let Some(directory) = path.parent() else { return Ok(()) };
+    // A bare name's is empty.
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     match File::open(directory)?.sync_all() {
         // What file systems say that do not know how to.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
