@@ -26,6 +26,9 @@ pub enum Liveness {
 /// After so long without a look nothing is known any more.
 const GAP: Duration = Duration::from_secs(30);
 
+/// How many holders are named in the reason why no slot can be had.
+const DOUBTS: usize = 9;
+
 /// What a host asks for.
 #[derive(Debug)]
 pub struct Ask<'a> {
@@ -141,26 +144,47 @@ pub fn held(ask: &Ask, holders: &BTreeMap<Number, Holder>, seen: &Seen, now: Tim
     if let Some(slot) = ask.find(holders, |holder| holder.is_some_and(|holder| holder.ip == ask.me.ip)) {
         return ask.replace(slot, holders, seen);
     }
+    let latest = latest(holders);
     let mut doubts = Vec::new();
     for slot in ask.slots() {
         let Some(holder) = holders.get(&slot) else { continue };
-        match ask.doubt(holder, holders, seen, now) {
+        match ask.doubt(holder, &latest, seen, now) {
             None => return ask.replace(slot, holders, seen),
             Some(doubt) => doubts.push(format!("{} is {}, which {doubt}", ask.prefix.name(slot), holder.ip)),
         }
     }
     let failure = if ask.is_claim { Failure::NoSlot } else { Failure::HolderAlive };
-    Choice::Wait(failure, doubts.join("; "))
+    let unsaid = doubts.len().saturating_sub(DOUBTS);
+    doubts.truncate(DOUBTS);
+    let more = if unsaid > 0 { format!("; and {unsaid} more") } else { String::new() };
+    Choice::Wait(failure, doubts.join("; ") + &more)
+}
+
+/// When each address was registered last.
+fn latest(holders: &BTreeMap<Number, Holder>) -> BTreeMap<IpAddr, Timestamp> {
+    let mut latest = BTreeMap::new();
+    for holder in holders.values() {
+        let Some(then) = holder.registered_at else { continue };
+        let last = latest.entry(holder.ip).or_insert(then);
+        *last = then.max(*last);
+    }
+    latest
 }
 
 impl Ask<'_> {
     /// The slots that will do.
     #[must_use]
-    pub fn slots(&self) -> Vec<Number> {
+    pub fn slots(&self) -> BTreeSet<Number> {
         match self.number {
-            Some(number) => vec![number],
+            Some(number) => BTreeSet::from([number]),
             None => self.size.iter().flat_map(|size| size.up_to()).collect(),
         }
+    }
+
+    /// Whether the slot is one of the ensemble's; where its size is not known, each is.
+    #[must_use]
+    pub fn is_in_ensemble(&self, slot: Number) -> bool {
+        self.size.is_none_or(|size| slot <= size)
     }
 
     /// The first slot that will do and whose holder, or lack of one, is as wanted.
@@ -191,13 +215,12 @@ impl Ask<'_> {
     fn doubt(
         &self,
         holder: &Holder,
-        holders: &BTreeMap<Number, Holder>,
+        latest: &BTreeMap<IpAddr, Timestamp>,
         seen: &Seen,
         now: Timestamp,
     ) -> Option<String> {
         // Its address was recycled: whoever answers there is the later one.
-        let is_later = |other: &Holder| other.ip == holder.ip && other.registered_at > holder.registered_at;
-        if holder.registered_at.is_some() && holders.values().any(is_later) {
+        if holder.registered_at.is_some_and(|then| latest.get(&holder.ip).is_some_and(|last| *last > then)) {
             return None;
         }
         // A time that cannot be read, or that is yet to come, says nothing: it is old.
@@ -217,9 +240,8 @@ impl Ask<'_> {
         if self.force || self.has_data {
             return Choice::Replace(slot);
         }
-        let in_ensemble = |number: &Number| self.size.is_none_or(|size| *number <= size);
         let size = self.size.map_or(holders.len(), |size| size.up_to().count());
-        let others = holders.iter().filter(|(number, _)| **number != slot && in_ensemble(number));
+        let others = holders.iter().filter(|(number, _)| **number != slot && self.is_in_ensemble(**number));
         let others: BTreeSet<IpAddr> = others.map(|(_, holder)| holder.ip).collect();
         let counts = |ip: &&IpAddr| seen.serving.contains(ip) && **ip != self.me.ip;
         let serving: Vec<String> = others.iter().filter(counts).map(IpAddr::to_string).collect();
@@ -245,6 +267,31 @@ impl Ask<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_names_a_few_holders() {
+        let prefix = Prefix::parse("zoov").unwrap();
+        let number = |n: u32| Number::parse(n.to_string().as_bytes()).unwrap();
+        let text: Vec<_> = (1..=3000).map(|n| format!(r#""zoov{n}":"10.0.{}.{}""#, n / 250, n % 250)).collect();
+        let text = format!(r#"{{"members":{{{}}}}}"#, text.join(","));
+        let holders = crate::registry::Registry::parse(text.as_bytes(), &prefix, false).unwrap().holders(&prefix);
+        let me = Member { ip: "10.9.9.9".parse().unwrap(), instance_id: None };
+        let refusal = |size| {
+            let (grace, silence) = (Duration::ZERO, Duration::ZERO);
+            let (number, size, has_data, force) = (None, Some(number(size)), false, false);
+            let ask = Ask { me: &me, prefix: &prefix, number, size, is_claim: true, grace, silence, has_data, force };
+            match held(&ask, &holders, &Seen::default(), Timestamp::UNIX_EPOCH) {
+                Choice::Wait(Failure::NoSlot, cause) => cause,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(refusal(9).ends_with("; zoov9 is 10.0.0.9, which was not tried"), "{}", refusal(9));
+        assert!(
+            refusal(3000).ends_with("; zoov9 is 10.0.0.9, which was not tried; and 2991 more"),
+            "{}",
+            refusal(3000)
+        );
+    }
 
     #[test]
     fn a_sign_of_life_begins_the_silence_anew() {

@@ -50,9 +50,14 @@ fn side_by_side<T: Sync, R: Send>(
     let run = |task: &T| run(task, &|| until.saturating_duration_since(Instant::now()));
     let together = |tasks: &[T]| -> Vec<R> {
         thread::scope(|scope| {
-            // Where no thread can be made, one after the other.
             let run = &run;
-            let start = |task| thread::Builder::new().spawn_scoped(scope, move || run(task)).map_err(|_| run(task));
+            let start = |task| {
+                // Past the deadline nothing is asked; and a thread cannot always be made.
+                if Instant::now() >= until {
+                    return Err(run(task));
+                }
+                thread::Builder::new().spawn_scoped(scope, move || run(task)).map_err(|_| run(task))
+            };
             let started: Vec<_> = tasks.iter().map(start).collect();
             started.into_iter().filter_map(|task| task.map_or_else(Some, |thread| thread.join().ok())).collect()
         })

@@ -234,10 +234,11 @@ impl<'a> Pass<'a> {
         Ok(choice)
     }
 
-    /// Looks at the members: at those whose slot would do for a sign of life, at all of them for a quorum.
+    /// Looks at the members: at those whose slot would do for a sign of life, at all of the ensemble for a quorum.
     fn look(&self, holders: &BTreeMap<Number, Holder>, seen: &mut Seen) {
         let (at, slots) = (self.began.elapsed(), self.ask.slots());
-        let others = holders.iter().filter(|(_, holder)| holder.ip != self.ask.me.ip);
+        let matters = |slot: &Number| self.ask.is_in_ensemble(*slot) || slots.contains(slot);
+        let others = holders.iter().filter(|(slot, holder)| matters(slot) && holder.ip != self.ask.me.ip);
         let others: Vec<_> = others.map(|(number, holder)| (holder.ip, slots.contains(number))).collect();
         let (probe_port, client_port) = (self.options.probe_port, self.options.client_port);
         seen.serving.clear();

@@ -81,9 +81,8 @@ fn read<'a>(bytes: &'a [u8], location: &Location, options: &Sync, console: Conso
 
     let (generation, members) = (registry.generation, registry.addresses.len());
     console.note(format!("{location}: generation {generation}, {members} members"));
-    for (one, other, address) in registry.shared_addresses() {
-        let (one, other) = (common.prefix.name(one), common.prefix.name(other));
-        console.warn(format!("{location}: {one} and {other} have one address, {address}"));
+    for shared in registry.shared_addresses(&common.prefix) {
+        console.warn(format!("{location}: {shared}"));
     }
     Ok(registry)
 }

@@ -1,6 +1,8 @@
-//! The golden cases, each against the pure core.
+//! The golden cases, each against the pure core, and held to the laws of every file.
 
 mod cases;
+mod laws;
+mod oracle;
 
 use zk_hosts::hosts::{Prefix, plan};
 use zk_hosts::registry::Registry;
@@ -15,6 +17,9 @@ fn each_case_gives_its_text_and_its_changes() {
         let json = cases::registry_json(&case.registry);
         let registry = Registry::parse(json.as_bytes(), &prefix, case.allow_loopback).unwrap();
         let pass = |text: &[u8]| plan(text, &prefix, &registry.addresses, case.prune);
+
+        let named = registry.addresses.iter().map(|(number, address)| (prefix.name(*number), *address));
+        laws::all(&oracle::Input { text: case.before.clone(), registry: named.collect(), prune: case.prune });
 
         let first = pass(&case.before);
         let after = first.apply(&case.before);

@@ -134,6 +134,6 @@ fn fewer_look_ups_fail_in_place_than_where_the_file_is_truncated_first() {
         });
         println!("{} bytes in place: {in_place}", long.len());
         println!("{} bytes truncated, then written: {truncated}", long.len());
-        assert!(in_place.rate() < truncated.rate());
+        assert!(10.0 * in_place.rate() < truncated.rate());
     }
 }

@@ -68,8 +68,8 @@ impl Hunk {
     }
 
     fn print(&self, out: &mut Vec<u8>, old_line: usize, new_line: usize) {
-        // A side without lines is named by the line before it.
-        let (old_line, new_line) = (old_line - usize::from(self.old == 0), new_line - usize::from(self.new == 0));
+        // A side without lines is named by the line before it. No pass leaves the new one without: a registry has members.
+        let old_line = old_line - usize::from(self.old == 0);
         let header = format!("@@ -{old_line},{} +{new_line},{} @@\n", self.old, self.new);
         out.extend_from_slice(header.as_bytes());
         out.extend_from_slice(&self.body);

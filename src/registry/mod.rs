@@ -14,6 +14,9 @@ use crate::failure::Failure;
 use crate::hosts::{Number, Prefix};
 
 use object::Object;
+
+/// How many shared addresses are named: a broken registry may have tens of thousands, at each pass.
+const SHARED: usize = 5;
 pub use update::{Holder, Member, first};
 
 /// The largest registry that is read, in bytes.
@@ -84,18 +87,32 @@ impl<'a> Registry<'a> {
         Ok(Self { generation, addresses, top, members })
     }
 
-    /// The pairs of names that have one address, each name with the first one that had it.
+    /// What is to be said of the addresses that several names have: some lines, however many there are.
     #[must_use]
-    pub fn shared_addresses(&self) -> Vec<(Number, Number, IpAddr)> {
-        let mut first = BTreeMap::new();
-        let mut shared = Vec::new();
+    pub fn shared_addresses(&self, prefix: &Prefix) -> Vec<String> {
+        // By address, the first name that has it, the second, and how many there are.
+        let mut names: BTreeMap<IpAddr, (Number, Number, usize)> = BTreeMap::new();
         for (number, address) in &self.addresses {
-            match first.get(address) {
-                Some(holder) => shared.push((*holder, *number, *address)),
-                None => drop(first.insert(address, *number)),
+            let (_, second, count) = names.entry(*address).or_insert((*number, *number, 0));
+            *count += 1;
+            if *count == 2 {
+                *second = *number;
             }
         }
-        shared
+        let mut shared = names.iter().filter(|(_, (.., count))| *count > 1);
+        let said = |(address, (first, second, count)): (&IpAddr, &(Number, Number, usize))| {
+            let (first, second) = (prefix.name(*first), prefix.name(*second));
+            match count {
+                2 => format!("{first} and {second} have one address, {address}"),
+                count => format!("{first}, {second} and {} more have one address, {address}", count - 2),
+            }
+        };
+        let mut lines: Vec<String> = shared.by_ref().take(SHARED).map(said).collect();
+        match shared.count() {
+            0 => {}
+            more => lines.push(format!("{more} more addresses are shared")),
+        }
+        lines
     }
 }
 
@@ -267,10 +284,21 @@ mod tests {
 
     #[test]
     fn shared_addresses_are_named() {
-        let registry = parse(r#"{"members":{"zoov1":"10.0.0.1","zoov2":"10.0.0.2","zoov3":"10.0.0.1"}}"#).unwrap();
-        let shared = registry.shared_addresses();
-        assert_eq!(shared.len(), 1);
-        assert_eq!((shared[0].0.to_string(), shared[0].1.to_string()), ("1".to_owned(), "3".to_owned()));
+        let shared = |members: usize, addresses: usize| {
+            let member = |n| format!(r#""zoov{n}":"10.0.0.{}""#, (n - 1) % addresses);
+            let text = format!(r#"{{"members":{{{}}}}}"#, (1..=members).map(member).collect::<Vec<_>>().join(","));
+            parse(&text).unwrap().shared_addresses(&Prefix::parse("zoov").unwrap())
+        };
+        assert_eq!(shared(3, 3), Vec::<String>::new());
+        assert_eq!(shared(4, 3), ["zoov1 and zoov4 have one address, 10.0.0.0"]);
+        assert_eq!(
+            shared(4, 2),
+            ["zoov1 and zoov3 have one address, 10.0.0.0", "zoov2 and zoov4 have one address, 10.0.0.1"]
+        );
+        assert_eq!(shared(40_000, 1), ["zoov1, zoov2 and 39998 more have one address, 10.0.0.0"]);
+        let many = shared(400, 200);
+        assert_eq!((many.len(), many[5].as_str()), (6, "195 more addresses are shared"));
+        assert_eq!(shared(10, 5).len(), 5);
     }
 
     #[test]

@@ -263,6 +263,18 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_of_just_a_mebibyte_is_written() {
+        let written = |padding: usize| {
+            let text = format!(r#"{{"x":"{}","members":{{"zoov1":"10.0.0.1"}}}}"#, "x".repeat(padding));
+            let registry = Registry::parse(text.as_bytes(), &prefix(), false).unwrap();
+            registry.with_member(&prefix(), number("1"), &member("10.0.0.1", None), NOW.parse().unwrap())
+        };
+        let most = MAX_BYTES - written(0).unwrap().len();
+        assert_eq!(written(most).unwrap().len(), MAX_BYTES);
+        assert!(written(most + 1).is_err());
+    }
+
+    #[test]
     fn nothing_is_written_that_would_not_be_read() {
         let last = format!(r#"{{"generation":{},"members":{{"zoov1":"10.0.0.1"}}}}"#, u64::MAX - 1);
         let large = format!(r#"{{"x":"{}","members":{{"zoov1":"10.0.0.1"}}}}"#, "x".repeat(MAX_BYTES - 50));

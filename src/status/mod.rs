@@ -125,7 +125,8 @@ pub fn run(options: &cli::Status, console: Console, report: &mut Report) -> Resu
         (Ok(text), Some(seen)) => Some(hosts::plan(text, &common.prefix, &seen.addresses(), false).edits.is_empty()),
         _ => None,
     };
-    let warnings = warnings(&location, report, &members, Path::new("/"));
+    let shared = in_registry.map(|seen| seen.shared.as_slice()).unwrap_or_default();
+    let warnings = warnings(&location, report, &members, shared, Path::new("/"));
     let hosts_file = options.hosts_file.display().to_string();
     report.done = Done::Status(Status {
         summary: in_registry.map(|seen| seen.summary(&location, &hosts_file, in_step)),
@@ -147,6 +148,7 @@ struct Seen {
     generation: u64,
     updated_at: Option<Timestamp>,
     holders: BTreeMap<Number, Holder>,
+    shared: Vec<String>,
 }
 
 impl Seen {
@@ -156,8 +158,13 @@ impl Seen {
             .with_context(|| format!("read {location}"))?;
         report.note_registry(&registry);
         let now = report.store_time();
-        let (holders, updated_at) = (registry.holders(&common.prefix), registry.updated_at());
-        Ok(Self { now, generation: registry.generation, updated_at, holders })
+        Ok(Self {
+            now,
+            generation: registry.generation,
+            updated_at: registry.updated_at(),
+            holders: registry.holders(&common.prefix),
+            shared: registry.shared_addresses(&common.prefix),
+        })
     }
 
     fn addresses(&self) -> BTreeMap<Number, IpAddr> {
@@ -222,7 +229,7 @@ fn ask(members: &mut [Row], port: u16, left: Duration) {
 }
 
 /// What is wrong. `root` is where the system's files are.
-fn warnings(location: &Location, report: &Report, members: &[Row], root: &Path) -> Vec<Warning> {
+fn warnings(location: &Location, report: &Report, members: &[Row], shared: &[String], root: &Path) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |kind, message, way_out| warnings.push(Warning { kind, message, way_out });
     if let Some(offset) = report.clock_offset_seconds.filter(|offset| offset.abs() > CLOCK_OFFSET.as_secs_f64()) {
@@ -287,18 +294,9 @@ fn warnings(location: &Location, report: &Report, members: &[Row], root: &Path) 
             "make a new one (aws s3 presign), or give the instance a role and name s3://bucket/key",
         );
     }
-    let mut first: BTreeMap<IpAddr, &str> = BTreeMap::new();
-    for row in members {
-        if let Some(address) = row.address
-            && let Some(other) = first.insert(address, &row.name)
-        {
-            let message = format!("{other} and {} have one address, {address}", row.name);
-            warn(
-                "shared_address",
-                message,
-                "unregister the one whose machine is gone, or let its replacement register",
-            );
-        }
+    for shared in shared {
+        let way_out = "unregister the one whose machine is gone, or let its replacement register";
+        warn("shared_address", shared.clone(), way_out);
     }
     warnings
 }
