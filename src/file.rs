@@ -54,7 +54,7 @@ fn name(new: &Path, path: &Path) -> io::Result<()> {
 /// # Errors
 /// Those of the system, with the path.
 pub fn make(path: &Path, mode: u32) -> io::Result<File> {
-    let made = || {
+    let open = || {
         match fs::remove_file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => result?,
@@ -63,7 +63,7 @@ pub fn make(path: &Path, mode: u32) -> io::Result<File> {
         file.set_permissions(Permissions::from_mode(mode))?;
         Ok(file)
     };
-    made().map_err(|error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    open().map_err(|error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 /// The path of a file beside another one.

@@ -218,18 +218,21 @@ fn of_passes_at_once_one_writes_and_all_are_silent() {
     assert_eq!(bench.names(), ["hosts", "out.prom", "zk.json"]);
 }
 
+/// With the new file before it has the lock on it, or before it writes to it.
 #[test]
 fn a_pass_that_is_slow_to_write_is_left_alone() {
-    let (bench, pass) = in_step();
-    let mut slow = clean("strace");
-    slow.args(["-f", "-o", "/dev/null", "-e", "inject=write:delay_enter=1500000:when=1", BINARY]);
-    slow.args(pass(&bench).get_args()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let slow = slow.spawn().expect("strace is missing: tests/run installs it");
-    wait_until("its new file is there", || bench.path("out.prom.zk-hosts-new").exists());
-    assert_eq!(run(&mut pass(&bench)).all(), "0\n\n");
-    assert_eq!(Run::from(slow.wait_with_output().unwrap()).all(), "0\n\n");
-    metrics(&bench.read("out.prom"));
-    assert_eq!(bench.names(), ["hosts", "out.prom", "zk.json"]);
+    for call in ["flock", "write"] {
+        let (bench, pass) = in_step();
+        let mut slow = clean("strace");
+        slow.args(["-f", "-o", "/dev/null", "-e", &format!("inject={call}:delay_enter=1500000:when=1"), BINARY]);
+        slow.args(pass(&bench).get_args()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let slow = slow.spawn().expect("strace is missing: tests/run installs it");
+        wait_until("its new file is there", || bench.path("out.prom.zk-hosts-new").exists());
+        assert_eq!(run(&mut pass(&bench)).all(), "0\n\n", "{call}");
+        assert_eq!(Run::from(slow.wait_with_output().unwrap()).all(), "0\n\n", "{call}");
+        metrics(&bench.read("out.prom"));
+        assert_eq!(bench.names(), ["hosts", "out.prom", "zk.json"], "{call}");
+    }
 }
 
 #[test]

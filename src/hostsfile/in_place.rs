@@ -48,7 +48,9 @@ fn overwrite(file: &File, old: &[u8], new: &[u8]) -> io::Result<()> {
 fn joined(pieces: &[&[u8]]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     reserve(&mut text, pieces.iter().map(|piece| piece.len()).sum())?;
-    pieces.iter().for_each(|piece| text.extend_from_slice(piece));
+    for piece in pieces {
+        text.extend_from_slice(piece);
+    }
     Ok(text)
 }
 
