@@ -63,7 +63,7 @@ fn read(file: File, metadata: &Metadata, limit: u64) -> io::Result<Vec<u8>> {
 /// Those of the system, `AlreadyExists` where something has the name.
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(path, NEW);
-    let filled = make(&new).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    let filled = make(&new, 0o644).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
     let created = filled.and_then(|()| name(&new, path));
     if created.is_err() {
         let _ = fs::remove_file(&new);
@@ -80,21 +80,21 @@ fn name(new: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes an empty file with mode 0644, in the place of what a killed call has left.
+/// Makes an empty file with this mode, in the place of what a killed call has left.
 ///
 /// # Errors
 /// Those of the system, with the path.
-pub fn make(path: &Path) -> io::Result<File> {
-    let made = || {
+pub fn make(path: &Path, mode: u32) -> io::Result<File> {
+    let open = || {
         match fs::remove_file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => result?,
         }
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
-        file.set_permissions(Permissions::from_mode(0o644))?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        file.set_permissions(Permissions::from_mode(mode))?;
         Ok(file)
     };
-    made().map_err(|error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    open().map_err(|error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 /// The path of a file beside another one.
@@ -117,6 +117,8 @@ pub fn unsure(error: &io::Error) -> io::Error {
 /// Those of the system.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     let Some(directory) = path.parent() else { return Ok(()) };
+    // A bare name's is empty.
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     match File::open(directory)?.sync_all() {
         // What file systems say that do not know how to.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),

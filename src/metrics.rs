@@ -1,27 +1,62 @@
 //! What a call found and did, for the textfile collector of Prometheus's node exporter.
 
 use std::fmt::Write;
-use std::fs;
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 
 use crate::file::{NEW, beside, make};
+use crate::hostsfile::is_same_inode;
 use crate::report::{Done, Report};
 
-/// Replaces the file by rename, so that the collector never reads half of it. It is not worth a wait for the disk.
+/// Replaces the file by rename, so that the collector never reads half of it. It is not worth a wait, for the disk or for
+/// another call that is about to replace it: that one's figures are as new.
 ///
 /// # Errors
 /// Those of the system.
 pub fn write(path: &Path, report: &Report) -> io::Result<()> {
     let new = beside(path, NEW);
-    let written = make(&new).and_then(|mut file| file.write_all(text(report, Timestamp::now()).as_bytes()));
+    let Some(file) = take(&new)? else { return Ok(()) };
+    let written = fill(&file, text(report, Timestamp::now()).as_bytes());
     let renamed = written.and_then(|()| fs::rename(&new, path));
     if renamed.is_err() {
         let _ = fs::remove_file(&new);
     }
     renamed
+}
+
+/// The new file, locked: who has the lock while the file has the name may write and rename it. None where another call has.
+fn take(new: &Path) -> io::Result<Option<File>> {
+    let file = own(new).map_or_else(|| make(new, 0o600), Ok)?;
+    match fs2::FileExt::try_lock_exclusive(&file) {
+        Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => return Ok(None),
+        result => result?,
+    }
+    // Another call may have renamed it since it was opened.
+    let is_there =
+        new.symlink_metadata().is_ok_and(|named| file.metadata().is_ok_and(|file| is_same_inode(&file, &named)));
+    Ok(is_there.then_some(file))
+}
+
+/// One that there is, of another call or left by a killed one; none that somebody else has put there.
+fn own(new: &Path) -> Option<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(new).ok()?;
+    let metadata = file.metadata().ok()?;
+    let is_own = metadata.is_file() && metadata.nlink() <= 1 && metadata.uid() == rustix::process::geteuid().as_raw();
+    is_own.then_some(file)
+}
+
+fn fill(mut file: &File, text: &[u8]) -> io::Result<()> {
+    file.set_len(0)?;
+    file.write_all(text)?;
+    // Only now, because whoever can open it can hold the lock.
+    file.set_permissions(Permissions::from_mode(0o644))
 }
 
 /// The metrics in the text format; `now` is this machine's time. What is not known is left out.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use fixture::namespace::{Namespace, pass};
-use fixture::{Bench, NEW, OLD, Run, bench, run, shell};
+use fixture::{BINARY, Bench, NEW, OLD, Run, bench, clean, run, shell};
 
 fn assert_one_error(run: &Run, code: i32, parts: &[&str]) {
     assert_eq!((run.code, run.stdout.as_str(), run.stderr.lines().count()), (code, "", 1), "{}", run.all());
@@ -201,6 +201,22 @@ fn nobody_reads_a_mixture_while_an_editor_is_at_work() {
     bench.sync(&url, &[]);
     assert!(is_whole(&bench.read("hosts")) && bench.read("hosts").contains("\n10.0.9.1 zoov1\n"));
     assert_eq!(bench.names(), ["hosts", "hosts.lock", "zk.json"]);
+}
+
+#[test]
+fn a_file_that_memory_does_not_hold_is_an_error() {
+    let (bench, url) = bench();
+    for line in ["", "10.0.0.1 zoov1 "] {
+        bench.write("hosts", line);
+        shell(&bench.folder, "truncate --size 1G hosts");
+        for more in [&[][..], &["--dry-run"]] {
+            let mut limited = clean("sh");
+            limited.args(["-c", "ulimit -v 200000; exec \"$0\" \"$@\"", BINARY]);
+            let run = run(limited.args(bench.command(&url).get_args()).args(more));
+            assert_one_error(&run, 74, &["hosts: it is too large for this machine's memory"]);
+        }
+        assert_eq!(bench.names(), ["hosts", "zk.json"]);
+    }
 }
 
 #[test]

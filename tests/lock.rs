@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use fixture::namespace::{FOLDER, Holder, Namespace, pass};
-use fixture::{Bench, NEW, OLD, Run, bench, registry, run, shell, wait_until};
+use fixture::{Bench, NEW, OLD, Run, bench, registry, run, shell, wait_until, zk_hosts};
 
 /// Opens the file, making it where there is none, and locks it.
 fn locked(path: &Path) -> File {
@@ -232,4 +232,47 @@ fn a_lock_on_a_hosts_file_that_was_replaced_meanwhile_is_taken_again() {
     release(&second);
     let run = finish(pass);
     assert_eq!((run.code, bench.read("hosts")), (2, format!("{NEW}# last\n")), "{}", run.all());
+}
+
+/// `register` of zoov2 in a registry of the folder.
+fn register(bench: &Bench, name: &str, timeout: &str) -> Command {
+    let mut command = zk_hosts();
+    let url = format!("file://{}", bench.path(name).display());
+    command.args(["register", "--registry", &url, "--id=2", "--ip=10.0.0.2", "--timeout", timeout]);
+    command
+}
+
+#[test]
+fn a_registrys_lock_is_waited_for_until_the_timeout() {
+    for begin in ["true", "rm zk.json"] {
+        let (bench, _) = bench();
+        shell(&bench.folder, begin);
+        let lock = locked(&bench.path("zk.json.lock"));
+        let busy = run(&mut register(&bench, "zk.json", "300ms"));
+        assert_eq!((busy.code, busy.stdout.as_str(), busy.stderr.lines().count()), (75, "", 1), "{}", busy.all());
+
+        let mut waiting = start(register(&bench, "zk.json", "2m").arg("-v"));
+        let mut notes = BufReader::new(waiting.stderr.take().unwrap()).lines();
+        assert!(notes.any(|line| line.unwrap().starts_with("zk-hosts: waiting: ")), "{begin}");
+        release(&lock);
+        // Whoever writes to a pipe that nobody reads is stopped.
+        assert!(notes.all(|line| line.is_ok()));
+        let run = finish(waiting);
+        assert!(run.code == 0 && run.stdout.ends_with("zoov2 added 10.0.0.2\n"), "{begin}: {}", run.all());
+    }
+}
+
+#[test]
+fn a_registry_behind_a_link_has_one_lock() {
+    let (bench, _) = bench();
+    shell(
+        &bench.folder,
+        "mkdir real; mv zk.json real; ln -s real/zk.json one; ln -s \"$PWD/one\" two; ln -s nowhere none",
+    );
+    let names = bench.names();
+    assert_eq!(run(&mut register(&bench, "two", "2s")).all(), "0\nzoov2 added 10.0.0.2\n\n");
+    assert_eq!(shell(&bench.path("real"), "ls"), "zk.json\nzk.json.lock\n");
+    let nowhere = run(&mut register(&bench, "none", "2s"));
+    assert!(nowhere.code == 78 && nowhere.stderr.contains("a link that leads nowhere"), "{}", nowhere.all());
+    assert_eq!(bench.names(), names);
 }

@@ -14,7 +14,7 @@ use std::thread;
 use fixture::answers::{answer, serve};
 use fixture::namespace::{FOLDER, Namespace, pass};
 use fixture::weed::free_ports;
-use fixture::{BINARY, Bench, OLD, Run, bench, clean, registry, run, tool, wait_until, zk_hosts};
+use fixture::{BINARY, Bench, NEW, OLD, Run, bench, clean, registry, run, tool, wait_until, zk_hosts};
 use jiff::{SignedDuration, Timestamp};
 
 type Metrics = BTreeMap<String, f64>;
@@ -183,6 +183,69 @@ fn the_file_is_replaced_whole_and_everybody_may_read_it() {
     old.read_to_string(&mut text).unwrap();
     assert_eq!(names(&text), expected);
     assert_eq!(bench.names(), ["hosts", "hosts.lock", "out.prom", "zk.json"]);
+}
+
+/// A pass that is in step, and writes nothing but its metrics.
+fn in_step() -> (Bench, impl Fn(&Bench) -> Command) {
+    let (bench, url) = bench();
+    bench.write("hosts", NEW);
+    (bench, move |bench: &Bench| call(bench, &format!("sync --registry {url} --hosts-file /srv/hosts")))
+}
+
+#[test]
+fn of_passes_at_once_one_writes_and_all_are_silent() {
+    let (bench, pass) = in_step();
+    assert_eq!(run(&mut pass(&bench)).all(), "0\n\n");
+    let names = |text: &str| samples(text).into_keys().collect::<Vec<_>>();
+    let (expected, done) = (names(&bench.read("out.prom")), AtomicBool::new(false));
+    let runs = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                assert_eq!(names(&bench.read("out.prom")), expected);
+            }
+        });
+        let mut runs: Vec<Run> = Vec::new();
+        for _ in 0..4 {
+            let start = |mut pass: Command| pass.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let passes: Vec<Child> = (0..32).map(|_| start(pass(&bench))).collect();
+            runs.extend(passes.into_iter().map(|pass| Run::from(pass.wait_with_output().unwrap())));
+        }
+        done.store(true, Ordering::Relaxed);
+        reader.join().map(|()| runs)
+    });
+    let runs = runs.unwrap();
+    assert!(runs.iter().all(|run| run.all() == "0\n\n"), "{runs:?}");
+    assert_eq!(bench.names(), ["hosts", "out.prom", "zk.json"]);
+}
+
+/// With the new file before it has the lock on it, or before it writes to it.
+#[test]
+fn a_pass_that_is_slow_to_write_is_left_alone() {
+    for call in ["flock", "write"] {
+        let (bench, pass) = in_step();
+        let mut slow = clean("strace");
+        slow.args(["-f", "-o", "/dev/null", "-e", &format!("inject={call}:delay_enter=1500000:when=1"), BINARY]);
+        slow.args(pass(&bench).get_args()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let slow = slow.spawn().expect("strace is missing: tests/run installs it");
+        wait_until("its new file is there", || bench.path("out.prom.zk-hosts-new").exists());
+        assert_eq!(run(&mut pass(&bench)).all(), "0\n\n", "{call}");
+        assert_eq!(Run::from(slow.wait_with_output().unwrap()).all(), "0\n\n", "{call}");
+        metrics(&bench.read("out.prom"));
+        assert_eq!(bench.names(), ["hosts", "out.prom", "zk.json"], "{call}");
+    }
+}
+
+#[test]
+fn who_has_the_new_file_has_it_until_he_ends() {
+    let (bench, pass) = in_step();
+    let new = File::create(bench.write("out.prom.zk-hosts-new", "half")).unwrap();
+    fs2::FileExt::lock_exclusive(&new).unwrap();
+    assert_eq!(run(&mut pass(&bench)).all(), "0\n\n");
+    assert!(!bench.path("out.prom").exists() && bench.path("out.prom.zk-hosts-new").exists());
+    fs2::FileExt::unlock(&new).unwrap();
+    assert_eq!(run(&mut pass(&bench)).all(), "0\n\n");
+    metrics(&bench.read("out.prom"));
+    assert_eq!(bench.names(), ["hosts", "out.prom", "zk.json"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use fixture::metadata::inside;
 use fixture::weed::content;
 use fixture::zookeeper::{Machine, machine};
-use fixture::{BINARY, clean, run, shell, weed};
+use fixture::{BINARY, OLD, bench, clean, run, shell, weed, zk_hosts};
 
 const KEY: &str = "zk.json";
 
@@ -79,4 +79,25 @@ fn the_claimed_number_is_written_after_the_registry() {
     }
     assert_eq!(held(), expected);
     assert_eq!(shell(&bench.folder, "find . -type f | sort"), "./etc/myid\n./lib/two\n./missing/myid\n");
+}
+
+#[test]
+fn a_path_is_of_the_working_directory() {
+    for before in ["", "./", "../in/", "../in/../in/"] {
+        let (bench, url) = bench();
+        shell(&bench.folder, "mkdir in; mv hosts in");
+        let call = |words: String| run(zk_hosts().args(words.split(' ')).current_dir(bench.path("in")));
+        let metrics = format!("--metrics-file {before}out.prom");
+        let path = |name: &str| bench.path("in").join(name);
+        let claim = format!("--claim --size 3 --ip 10.0.0.2 --myid-file {before}myid --timeout 5s {metrics}");
+        let claimed = call(format!("register --registry {url} {claim}"));
+        assert_eq!(claimed.all(), "0\nzoov2 added 10.0.0.2\n\n", "{before}");
+        assert_eq!(fs::read_to_string(path("myid")).unwrap(), "2\n");
+        fs::remove_file(path("out.prom")).unwrap();
+
+        assert_eq!(fs::read_to_string(path("hosts")).unwrap(), OLD);
+        let pass = call(format!("sync --registry {url} --hosts-file {before}hosts {metrics}"));
+        assert_eq!((pass.code, pass.stderr.as_str()), (2, ""), "{before}: {}", pass.all());
+        assert_eq!(shell(&bench.path("in"), "ls"), "hosts\nhosts.lock\nmyid\nout.prom\n", "{before}");
+    }
 }

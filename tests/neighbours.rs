@@ -13,6 +13,9 @@ use fixture::{Bench, NEW, OLD, Run, bench, registry, run, shell, tool};
 /// A file of root's, which a trap leads to.
 const VICTIM: &str = "a file of root's\n";
 
+/// A file of root's that all may write, and so link to.
+const SHARED: &str = "a file of everybody's\n";
+
 /// A folder as /tmp is, with a hosts file, a registry and a file of root's, in a namespace where a user sets traps.
 struct Square {
     bench: Bench,
@@ -23,7 +26,8 @@ impl Square {
     fn new(mode: &str, trap: &str) -> Self {
         let (bench, _) = bench();
         bench.write("victim", VICTIM);
-        shell(&bench.folder, &format!("chmod 600 victim; chmod {mode} ."));
+        bench.write("shared", SHARED);
+        shell(&bench.folder, &format!("chmod 600 victim; chmod 666 shared; chmod {mode} ."));
         let namespace = Namespace::new(&bench);
         let square = Self { bench, namespace };
         tool(square.namespace.nobody().args(["sh", "-euc", &format!("cd {FOLDER}\n{trap}")]));
@@ -38,6 +42,13 @@ impl Square {
         let url = format!("file://{FOLDER}/zk.json");
         let words = ["/srv/zk-hosts", "register", "--registry", &url, "--id=2", "--ip=10.0.0.2", "--timeout=2s"];
         run(self.namespace.root().args(words))
+    }
+
+    /// Whether root's files are as they were.
+    fn is_whole(&self) -> bool {
+        let mode = |name: &str| self.bench.path(name).metadata().unwrap().mode() & 0o777;
+        (self.bench.read("victim").as_str(), mode("victim")) == (VICTIM, 0o600)
+            && (self.bench.read("shared").as_str(), mode("shared")) == (SHARED, 0o666)
     }
 
     /// All that a call could change of the user's and of the victim, the hosts file's and the registry's text.
@@ -65,6 +76,7 @@ const LOCKS: &[&str] = &[
     "ln -s nowhere TRAP",
     "ln -s TRAP TRAP",
     "ln -s hosts TRAP",
+    "ln shared TRAP",
     "mkdir TRAP",
     "mkfifo TRAP; chmod 666 TRAP",
     "perl -MSocket -e 'socket S, AF_UNIX, SOCK_STREAM, 0 and bind S, sockaddr_un(\"TRAP\") or die'",
@@ -108,7 +120,7 @@ fn what_a_user_puts_in_the_new_files_place_goes() {
             let metadata = square.bench.path(name).symlink_metadata().unwrap();
             let is = (metadata.is_file(), metadata.uid(), metadata.nlink(), metadata.mode() & 0o777);
             assert_eq!(is, (true, 0, 1, 0o644), "{trap}");
-            assert_eq!(square.bench.read("victim"), VICTIM, "{trap}");
+            assert!(square.is_whole(), "{trap}");
             assert!(!square.bench.names().contains(&format!("{name}.zk-hosts-new")), "{trap}");
             assert!(!square.bench.names().contains(&"nowhere".to_owned()), "{trap}");
         }
@@ -123,7 +135,12 @@ fn metrics_are_not_written_through_what_a_user_made() {
             let file = format!("{FOLDER}/metrics.prom");
             let run = run(square.namespace.root().args(pass("hosts")).args(["--metrics-file", &file]));
             assert_eq!((run.code, square.bench.read("hosts").as_str()), (2, NEW), "{trap}: {}", run.all());
-            assert_eq!((square.bench.read("victim").as_str(), run.stderr.is_empty()), (VICTIM, trap != "mkdir TRAP"));
+            assert_eq!(
+                (square.is_whole(), run.stderr.is_empty()),
+                (true, trap != "mkdir TRAP"),
+                "{trap}: {}",
+                run.all()
+            );
             if run.stderr.is_empty() {
                 let metadata = square.bench.path("metrics.prom").symlink_metadata().unwrap();
                 assert_eq!((metadata.is_file(), metadata.uid(), metadata.mode() & 0o777), (true, 0, 0o644), "{trap}");

@@ -8,18 +8,19 @@ use std::os::unix::fs::FileExt;
 
 use anyhow::Result;
 
-use super::{HostsFile, Snapshot, fault, is_same_inode};
+use super::{HostsFile, Snapshot, fault, is_same_inode, reserve};
 use crate::file::unsure;
 
 impl HostsFile {
-    /// Writes `new` over `old`. False where the file is no longer what was read.
-    pub(super) fn write_in_place(&self, old: &Snapshot, new: &[u8]) -> Result<bool> {
+    /// Writes `new`, which is given in pieces, over `old`. False where the file is no longer what was read.
+    pub(super) fn write_in_place(&self, old: &Snapshot, new: &[&[u8]]) -> Result<bool> {
         let failed = |error| fault("write in place", &self.path, &error);
+        let new = joined(new).map_err(failed)?;
         let file = self.open(OpenOptions::new().write(true)).map_err(failed)?;
         if !is_same_inode(&file.metadata().map_err(failed)?, &old.metadata) || !self.is_still(old)? {
             return Ok(false);
         }
-        overwrite(&file, &old.text, new).map_err(failed)?;
+        overwrite(&file, &old.text, &new).map_err(failed)?;
         Ok(true)
     }
 }
@@ -27,7 +28,7 @@ impl HostsFile {
 fn overwrite(file: &File, old: &[u8], new: &[u8]) -> io::Result<()> {
     let (old_length, new_length) = (old.len() as u64, new.len() as u64);
     let length = old.len().max(new.len());
-    let (from, to) = (padded(old, length), padded(new, length));
+    let (from, to) = (padded(old, length)?, padded(new, length)?);
     let span = differing(&from, &to);
     let at = span.start as u64;
     let written = || {
@@ -44,11 +45,22 @@ fn overwrite(file: &File, old: &[u8], new: &[u8]) -> io::Result<()> {
     file.sync_all().map_err(|error| unsure(&error))
 }
 
+fn joined(pieces: &[&[u8]]) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    reserve(&mut text, pieces.iter().map(|piece| piece.len()).sum())?;
+    for piece in pieces {
+        text.extend_from_slice(piece);
+    }
+    Ok(text)
+}
+
 /// The text and blank lines up to `length` bytes.
-fn padded(text: &[u8], length: usize) -> Vec<u8> {
-    let mut padded = text.to_vec();
+fn padded(text: &[u8], length: usize) -> io::Result<Vec<u8>> {
+    let mut padded = Vec::new();
+    reserve(&mut padded, length)?;
+    padded.extend_from_slice(text);
     padded.resize(length, b'\n');
-    padded
+    Ok(padded)
 }
 
 /// From the first to the last byte in which two texts of one length differ.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use rustix::fs::OFlags;
@@ -31,18 +31,37 @@ impl Lock {
         }
     }
 
+    /// The file system's time, which it gives to the lock file beside `path`. That need not be held, so nobody is waited for.
+    ///
+    /// # Errors
+    /// As for [`Lock::beside`], but for 75.
+    pub fn touch(path: &Path) -> Result<SystemTime> {
+        let touched = Self::open(path)?.and_then(|file| {
+            // To set the length is a change, also to the one that it has.
+            file.set_len(file.metadata()?.len())?;
+            file.metadata()?.modified()
+        });
+        touched.map_err(|error| fault("tell the time of", &beside(path, ".lock"), &error))
+    }
+
     /// The inner error says that no file can be made there.
     fn take(path: &Path, until: Instant) -> Result<io::Result<Self>> {
+        let file = match Self::open(path)? {
+            Ok(file) => file,
+            Err(error) => return Ok(Err(error)),
+        };
+        wait(&file, &beside(path, ".lock"), until)?;
+        Ok(Ok(Self { _file: file }))
+    }
+
+    /// The inner error says that no file can be made there.
+    fn open(path: &Path) -> Result<io::Result<File>> {
         let path = beside(path, ".lock");
         let options = flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
         // A file of our own that is never replaced: a lock on the hosts file ends with its inode at the next rename, and
         // any user who may read it could hold it.
         match OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(options).open(&path) {
-            Ok(file) => {
-                take_ownership(&file, &path)?;
-                wait(&file, &path, until)?;
-                Ok(Ok(Self { _file: file }))
-            }
+            Ok(file) => take_ownership(&file, &path).map(|()| Ok(file)),
             // One that is there and that this user may not open is held by those who may: no other lock is as good.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && path.symlink_metadata().is_ok() => {
                 Err(fault("lock", &path, &error))
@@ -90,6 +109,10 @@ fn take_ownership(file: &File, path: &Path) -> Result<()> {
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(failed(io::Error::other("not a regular file of this user; remove it")));
+    }
+    // Then it may be a link to another file of ours: its mode is not for us to change, and whoever has that open can hold it.
+    if metadata.nlink() != 1 {
+        return Err(failed(io::Error::other("a file that has other names too; remove it")));
     }
     if metadata.mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;

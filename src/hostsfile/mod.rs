@@ -81,13 +81,17 @@ impl HostsFile {
                 // The last line may be cut.
                 let end =
                     if count == 0 { filled } else { memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1) };
-                lines_with(&text[..end], prefix).for_each(|line| lines.extend_from_slice(&text[line]));
+                for line in lines_with(&text[..end], prefix) {
+                    reserve(&mut lines, line.len())?;
+                    lines.extend_from_slice(&text[line]);
+                }
                 if count == 0 {
                     return Ok((lines, file.stream_position()? == 0));
                 }
                 buffer.copy_within(end..filled, 0);
                 filled -= end;
                 if filled == buffer.len() {
+                    reserve(&mut buffer, filled)?;
                     buffer.resize(2 * filled, 0);
                 }
             }
@@ -172,7 +176,14 @@ fn read_some(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-fn is_same_inode(one: &Metadata, other: &Metadata) -> bool {
+/// Room for what grows with the file, of whatever size somebody has made that.
+fn reserve(bytes: &mut Vec<u8>, more: usize) -> io::Result<()> {
+    bytes
+        .try_reserve(more)
+        .map_err(|_| io::Error::new(io::ErrorKind::OutOfMemory, "it is too large for this machine's memory"))
+}
+
+pub(crate) fn is_same_inode(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 

@@ -36,7 +36,7 @@ impl HostsFile {
             Outcome::Outdated => Ok(false),
             Outcome::CannotRename => {
                 self.console.note(format!("{} cannot be renamed over: writing in place", self.path.display()));
-                self.write_in_place(old, &new.concat())
+                self.write_in_place(old, new)
             }
         }
     }

@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use memmap2::{Advice, MmapMut};
 
-use super::read_some;
+use super::{read_some, reserve};
 
 /// From here on the page faults of a `Vec` would cost more than the reading: the memory is asked for in large pages.
 const LARGE: u64 = 4 << 20;
@@ -38,6 +38,7 @@ impl Text {
             }
         }
         // It has grown since.
+        reserve(&mut text, map.len())?;
         text.extend_from_slice(&map);
         file.read_to_end(&mut text)?;
         Ok(Self::Small(text))

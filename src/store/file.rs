@@ -1,8 +1,7 @@
 //! A registry in a local file. It is written as a hosts file is: under a lock, whole under another name first.
 
-use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,11 +10,14 @@ use jiff::Timestamp;
 use super::{Condition, Object, Verdict, Written};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::file::{self, NEW, beside, read_regular};
+use crate::file::{self, read_regular};
 use crate::hostsfile::{HostsFile, Lock, fault};
 use crate::registry::MAX_BYTES;
 
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The part of one attempt: who does not have the lock by then tries again, as after any collision, until `--timeout`.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(250);
+
+const QUIET: Console = Console { verbose: false, quiet: true };
 
 /// Reads the file, up to one byte more than a registry may have.
 pub fn read(path: &Path) -> Verdict<Object> {
@@ -23,7 +25,7 @@ pub fn read(path: &Path) -> Verdict<Object> {
         Ok(bytes) => Verdict::Done(Object { version: bytes.clone(), bytes }),
         Err(error) => {
             let failure = match error.kind() {
-                io::ErrorKind::NotFound => Failure::NoObject,
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Failure::NoObject,
                 io::ErrorKind::PermissionDenied => Failure::NotPermitted,
                 io::ErrorKind::InvalidInput => Failure::BadSetting,
                 _ => Failure::StoreFault,
@@ -35,22 +37,26 @@ pub fn read(path: &Path) -> Verdict<Object> {
 
 /// Writes the file if it holds the bytes of the condition, or is absent, as that says.
 pub fn write(path: &Path, bytes: &[u8], condition: Condition) -> Result<Written> {
-    let old = match condition {
-        Condition::Is(old) => old,
-        Condition::IsAbsent => return create(path, bytes),
+    let written = match condition {
+        Condition::Is(old) => replace(path, old, bytes),
+        Condition::IsAbsent => create(&real(path)?, bytes),
     };
-    let file = HostsFile::find(path, Console { verbose: false, quiet: true })?;
+    match written {
+        Err(error) if error.downcast_ref() == Some(&Failure::Locked) => Ok(Written::Collided),
+        written => written,
+    }
+}
+
+fn replace(path: &Path, old: &[u8], new: &[u8]) -> Result<Written> {
+    let file = HostsFile::find(path, QUIET)?;
     let lock = file.lock(LOCK_TIMEOUT)?;
     let now = file.read()?;
-    let landed = *now.text == *old && file.replace(&lock, &now, &[bytes])?;
+    let landed = *now.text == *old && file.replace(&lock, &now, &[new])?;
     Ok(if landed { Written::Landed } else { Written::Collided })
 }
 
 /// Makes the file whole under another name and gives it its own, which fails where one is there.
 fn create(path: &Path, bytes: &[u8]) -> Result<Written> {
-    if path.is_symlink() {
-        return Err(Failure::BadSetting.because(format!("create {}: it is a link that leads nowhere", path.display())));
-    }
     let _lock = Lock::beside(path, LOCK_TIMEOUT)?;
     match file::create(path, bytes) {
         Ok(()) => Ok(Written::Landed),
@@ -59,12 +65,32 @@ fn create(path: &Path, bytes: &[u8]) -> Result<Written> {
     }
 }
 
-/// The file system's time: that of a file made now.
+/// The file system's time, as it gives it to the lock file.
 pub fn time(path: &Path) -> Result<Timestamp> {
-    let _lock = Lock::beside(path, LOCK_TIMEOUT)?;
-    let new = beside(path, NEW);
-    let modified = file::make(&new).and_then(|file| file.metadata()?.modified());
-    let _ = fs::remove_file(&new);
-    let time = modified.and_then(|time| Timestamp::try_from(time).map_err(io::Error::other));
-    time.map_err(|error| fault("tell the time of", path, &error))
+    let path = real(path)?;
+    let time = Timestamp::try_from(Lock::touch(&path)?).map_err(io::Error::other);
+    time.map_err(|error| fault("tell the time of", &path, &error))
+}
+
+/// Where a link leads: a lock beside the link itself would be another one.
+fn real(path: &Path) -> Result<PathBuf> {
+    if !path.is_symlink() {
+        return Ok(path.to_owned());
+    }
+    if let Ok(false) = path.try_exists() {
+        return Err(Failure::BadSetting.because(format!("create {}: it is a link that leads nowhere", path.display())));
+    }
+    Ok(HostsFile::find(path, QUIET)?.path().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_a_file_there_is_none() {
+        for path in ["/dev/null/zk.json", "/nowhere/zk.json"] {
+            assert!(matches!(read(Path::new(path)), Verdict::Failed(Failure::NoObject, _)), "{path}");
+        }
+    }
 }
