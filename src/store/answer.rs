@@ -254,6 +254,7 @@ mod tests {
             }
         }
         assert_eq!(answer(200, &[], "{}").judge_read(), Verdict::Done(()));
+        assert_eq!(answer(200, &[("content-encoding", "Identity")], "{}").judge_read(), Verdict::Done(()));
     }
 
     #[test]
@@ -282,6 +283,10 @@ mod tests {
         for status in [404, 409, 412] {
             assert_eq!(test(status), Verdict::Done(()), "{status}");
         }
+        let no_bucket = answer(404, &[], "<Code>NoSuchBucket</Code>").judge_test();
+        assert!(matches!(no_bucket, Verdict::Failed(Failure::NoBucket, _)));
+        // Not implemented: so say stores that know no conditions.
+        assert!(matches!(test(501), Verdict::Failed(Failure::UnsafeStore, _)));
         assert!(matches!(test(200), Verdict::Failed(Failure::UnsafeStore, _)));
         assert!(matches!(test(403), Verdict::Failed(Failure::TestDenied, _)));
         assert!(matches!(test(500), Verdict::Again(..)));
