@@ -36,14 +36,16 @@ pub fn read(path: &Path) -> Verdict<Object> {
 }
 
 /// Writes the file if it holds the bytes of the condition, or is absent, as that says.
-pub fn write(path: &Path, bytes: &[u8], condition: Condition) -> Result<Written> {
+pub fn write(path: &Path, bytes: &[u8], condition: Condition) -> Result<Verdict<Written>> {
     let written = match condition {
         Condition::Is(old) => replace(path, old, bytes),
         Condition::IsAbsent => create(&real(path)?, bytes),
     };
     match written {
-        Err(error) if error.downcast_ref() == Some(&Failure::Locked) => Ok(Written::Collided),
-        written => written,
+        Err(error) if error.downcast_ref() == Some(&Failure::Locked) => {
+            Ok(Verdict::Again(Failure::Locked, error.to_string(), None))
+        }
+        written => written.map(Verdict::Done),
     }
 }
 

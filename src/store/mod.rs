@@ -233,7 +233,7 @@ impl<'a> Store<'a> {
         match self {
             Self::S3(s3) => s3.write(bytes, condition),
             Self::Url(..) => Err(Failure::Usage.because("a URL is read only: give s3://bucket/key or file:///path")),
-            Self::File(path) => file::write(path, bytes, condition).map(Verdict::Done),
+            Self::File(path) => file::write(path, bytes, condition),
         }
     }
 
