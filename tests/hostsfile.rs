@@ -3,12 +3,17 @@
 mod fixture;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use fixture::namespace::{Namespace, pass};
 use fixture::{BINARY, Bench, NEW, OLD, Run, bench, clean, run, shell};
+use zk_hosts::console::Console;
+use zk_hosts::hostsfile::{HostsFile, Lock, Snapshot};
 
 fn assert_one_error(run: &Run, code: i32, parts: &[&str]) {
     assert_eq!((run.code, run.stdout.as_str(), run.stderr.lines().count()), (code, "", 1), "{}", run.all());
@@ -228,4 +233,60 @@ fn a_hundred_megabytes_are_patched() {
     assert_eq!(bench.sync(&url, &[]).stdout, "zoov1 10.0.0.1 -> 10.0.9.1\n");
     assert!(foreign.len() > 100 << 20);
     assert!(bench.read("hosts") == [&foreign, NEW, &foreign].concat());
+}
+
+fn read(bench: &Bench) -> (HostsFile, Lock, Snapshot) {
+    let file = HostsFile::find(&bench.path("hosts"), Console { verbose: false, quiet: true }).unwrap();
+    let lock = file.lock(Duration::from_secs(5)).unwrap();
+    let snapshot = file.read().unwrap();
+    (file, lock, snapshot)
+}
+
+/// Reads the file, lets somebody else do this, and replaces it then; whether that was still done.
+fn is_replaced_after(edit: impl FnOnce(&Bench)) -> bool {
+    let bench = Bench::new();
+    bench.write("hosts", OLD);
+    let (file, lock, snapshot) = read(&bench);
+    edit(&bench);
+    let text = || fs::read_to_string(bench.path("hosts")).ok();
+    let left = text();
+    let is_replaced = file.replace(&lock, &snapshot, &[NEW.as_bytes()]).unwrap();
+    assert_eq!(text(), if is_replaced { Some(NEW.to_owned()) } else { left });
+    is_replaced
+}
+
+#[test]
+fn a_file_that_is_not_what_was_read_is_left_alone() {
+    assert!(is_replaced_after(|_| {}));
+    for edit in ["chmod 640 hosts", "cp -a hosts other; mv other hosts", "rm hosts", "echo 10.7.7.7 mine >> hosts"] {
+        assert!(!is_replaced_after(|bench| drop(shell(&bench.folder, edit))), "{edit}");
+    }
+}
+
+/// Whose page is written to already writes more to it without a new time.
+#[test]
+fn bytes_that_changed_without_a_new_time_are_seen() {
+    let edit = "import mmap, sys
+with open('hosts', 'r+b') as file, mmap.mmap(file.fileno(), 0) as text:
+    text[:1] = text[:1]
+    print(flush=True)
+    sys.stdin.readline()
+    text[:1] = b'#'
+    print(flush=True)
+    sys.stdin.readline()";
+    let bench = Bench::new();
+    bench.write("hosts", OLD);
+    let mut python = clean("python3");
+    python.args(["-c", edit]).current_dir(&bench.folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut editor = python.spawn().unwrap();
+    let mut said = BufReader::new(editor.stdout.take().unwrap()).lines();
+    assert_eq!(said.next().unwrap().unwrap(), "");
+
+    let (file, lock, snapshot) = read(&bench);
+    editor.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    assert_eq!(said.next().unwrap().unwrap(), "");
+    assert!(!file.replace(&lock, &snapshot, &[NEW.as_bytes()]).unwrap());
+    assert!(bench.read("hosts").starts_with('#'));
+    drop(editor.stdin.take());
+    assert!(editor.wait().unwrap().success());
 }
