@@ -308,7 +308,7 @@ fn a_holder_that_comes_back_right_before_the_write_keeps_its_slot() {
     let proxy = proxy::start(&weed.endpoint(), Vec::new());
     let before = registry(&[("zoov1", REFUSING), ("zoov2", ALIVE)]);
     weed.put(KEY, &before);
-    let claim = machine.register(&proxy.endpoint(), KEY, "--claim --size=1 --force");
+    let claim = machine.register(&proxy.endpoint(), KEY, "--claim --size=2 --force");
     let mut traced = clean("strace");
     traced.args(["-ff", "-qq", "-e", "trace=connect", "-o", "connects", BINARY]).args(claim.get_args());
     traced.envs(claim.get_envs().filter_map(|(name, value)| Some((name, value?)))).envs(AT_ONCE);
@@ -317,7 +317,7 @@ fn a_holder_that_comes_back_right_before_the_write_keeps_its_slot() {
     let is_try = |line: &str| line.contains("htons(3888)") && line.contains(REFUSING) && line.contains(") = ");
     let is_tried = || bench.names().iter().any(|name| bench.read(name).lines().any(is_try));
     // The first look lasts until the second member answers: then the first one has refused once, and is back.
-    let second = TcpListener::bind((ALIVE, 2181)).unwrap();
+    let (second, _alive) = (TcpListener::bind((ALIVE, 2181)).unwrap(), TcpListener::bind((ALIVE, 3888)).unwrap());
     let comes_back = || {
         let asked = second.accept().unwrap();
         wait_until("it has refused", is_tried);
