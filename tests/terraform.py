@@ -77,8 +77,12 @@ def of_json(path):
     return statements
 
 
-def of_terraform(document):
+def of_terraform(blocks, name):
+    """With the statements of the documents that it takes as its sources."""
+    document = blocks["data", "aws_iam_policy_document", name]
     statements = {}
+    for source in document.get("source_policy_documents", []):
+        statements |= of_terraform(blocks, re.fullmatch(r"\$\{data\.aws_iam_policy_document\.(\w+)\.json\}", source)[1])
     for statement in document["statement"]:
         conditions = statement.get("condition", [])
         principals = statement.get("principals", [])
@@ -93,7 +97,7 @@ def of_terraform(document):
 
 
 def policies(blocks):
-    document = lambda name: of_terraform(blocks["data", "aws_iam_policy_document", name])
+    document = lambda name: of_terraform(blocks, name)
     register = of_json("iam-register.json")
     # AWS keeps conditions, so the right to test that is for other stores.
     check(register.pop("TestTheStoreWhereItIsNotAws", None), "iam-register.json has no right to test the store")

@@ -1,13 +1,7 @@
 # The servers read and write the registry. Hosts that only follow it, ZooKeeper's clients, need the policy "sync" on the role
 # that they have, and nothing more.
 
-data "aws_iam_policy_document" "register" {
-  statement {
-    sid       = "ReadAndWriteTheRegistry"
-    actions   = ["s3:GetObject", "s3:PutObject"]
-    resources = ["${aws_s3_bucket.registry.arn}/${var.key}"]
-  }
-
+data "aws_iam_policy_document" "list" {
   statement {
     sid       = "TellMissingFromForbidden"
     actions   = ["s3:ListBucket"]
@@ -21,23 +15,23 @@ data "aws_iam_policy_document" "register" {
   }
 }
 
+data "aws_iam_policy_document" "register" {
+  source_policy_documents = [data.aws_iam_policy_document.list.json]
+
+  statement {
+    sid       = "ReadAndWriteTheRegistry"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.registry.arn}/${var.key}"]
+  }
+}
+
 data "aws_iam_policy_document" "sync" {
+  source_policy_documents = [data.aws_iam_policy_document.list.json]
+
   statement {
     sid       = "ReadTheRegistry"
     actions   = ["s3:GetObject"]
     resources = ["${aws_s3_bucket.registry.arn}/${var.key}"]
-  }
-
-  statement {
-    sid       = "TellMissingFromForbidden"
-    actions   = ["s3:ListBucket"]
-    resources = [aws_s3_bucket.registry.arn]
-
-    condition {
-      test     = "StringEquals"
-      variable = "s3:prefix"
-      values   = [var.key]
-    }
   }
 }
 
