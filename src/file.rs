@@ -42,7 +42,7 @@ pub fn read_settings(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 fn open(path: &Path) -> io::Result<(File, Metadata)> {
     // Without NONBLOCK a FIFO would be waited for without end.
-    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK)).open(path)?;
     let metadata = file.metadata()?;
     Ok((file, metadata))
 }
@@ -95,6 +95,19 @@ pub fn make(path: &Path, mode: u32) -> io::Result<File> {
         Ok(file)
     };
     open().map_err(|error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+/// Whether it is a regular file of this user's.
+#[must_use]
+pub fn is_own(metadata: &Metadata) -> bool {
+    metadata.is_file() && metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
+/// As `custom_flags` takes them.
+#[must_use]
+pub fn flags(flags: OFlags) -> i32 {
+    // The bits of open(2) are an int.
+    flags.bits().cast_signed()
 }
 
 /// The path of a file beside another one.

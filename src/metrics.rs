@@ -9,7 +9,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 
-use crate::file::{NEW, beside, make};
+use crate::file::{NEW, beside, flags, is_own, make};
 use crate::hostsfile::is_same_inode;
 use crate::report::{Done, Report};
 
@@ -44,12 +44,11 @@ fn take(new: &Path) -> io::Result<Option<File>> {
 
 /// One that there is, of another call or left by a killed one; none that somebody else has put there.
 fn own(new: &Path) -> Option<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let flags = flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
     let file =
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(new).ok()?;
     let metadata = file.metadata().ok()?;
-    let is_own = metadata.is_file() && metadata.nlink() <= 1 && metadata.uid() == rustix::process::geteuid().as_raw();
-    is_own.then_some(file)
+    (is_own(&metadata) && metadata.nlink() <= 1).then_some(file)
 }
 
 fn fill(mut file: &File, text: &[u8]) -> io::Result<()> {

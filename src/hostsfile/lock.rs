@@ -10,9 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Result;
 use rustix::fs::OFlags;
 
-use super::{HostsFile, cannot_create, fault, flags, is_same_inode};
+use super::{HostsFile, cannot_create, fault, is_same_inode};
 use crate::failure::Failure;
-use crate::file::beside;
+use crate::file::{beside, flags, is_own};
 
 /// Held until it is dropped.
 pub struct Lock {
@@ -107,7 +107,7 @@ impl HostsFile {
 fn take_ownership(file: &File, path: &Path) -> Result<()> {
     let failed = |error| fault("lock", path, &error);
     let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
+    if !is_own(&metadata) {
         return Err(failed(io::Error::other("not a regular file of this user; remove it")));
     }
     // Then it may be a link to another file of ours: its mode is not for us to change, and whoever has that open can hold it.

@@ -18,6 +18,7 @@ use rustix::fs::OFlags;
 
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::file::flags;
 use crate::hosts::{Prefix, lines_with};
 
 pub use lock::Lock;
@@ -185,11 +186,6 @@ fn reserve(bytes: &mut Vec<u8>, more: usize) -> io::Result<()> {
 
 pub(crate) fn is_same_inode(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
-fn flags(flags: OFlags) -> i32 {
-    // The bits of open(2) are an int.
-    flags.bits().cast_signed()
 }
 
 /// The error of an operation on the hosts file or a file beside it.

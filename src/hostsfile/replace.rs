@@ -9,8 +9,8 @@ use anyhow::Result;
 use rustix::fs::OFlags;
 
 use super::attributes::copy_attributes;
-use super::{HostsFile, Lock, Snapshot, cannot_create, fault, flags};
-use crate::file::{NEW, beside, sync_directory};
+use super::{HostsFile, Lock, Snapshot, cannot_create, fault};
+use crate::file::{NEW, beside, flags, sync_directory};
 
 /// How a replacement ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
